@@ -1,0 +1,20 @@
+//! Paths of Airbyte's API that the proxy treats specially.
+
+/// The four paths under which known clients ask for a token. Answered by the proxy itself.
+pub const TOKEN_PATHS: [&str; 4] = [
+    "/v1/applications/token",
+    "/applications/token",
+    "/api/public/v1/applications/token",
+    "/api/v1/applications/token",
+];
+
+/// Where the token endpoint lives, below an API's base URL.
+pub const TOKEN_ENDPOINT: &str = "/applications/token";
+
+/// Airbyte Cloud's public API.
+pub const CLOUD_API_URL: &str = "https://api.airbyte.com/v1";
+
+/// Whether `path` is one of the [`TOKEN_PATHS`].
+pub fn is_token_path(path: &str) -> bool {
+    path.ends_with(TOKEN_ENDPOINT) && TOKEN_PATHS.contains(&path)
+}

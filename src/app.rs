@@ -1,0 +1,1 @@
+//! Composition root: configuration → bound app → run until told → drained.

@@ -1,0 +1,16 @@
+//! `airbyte-proxy` is to the Airbyte API what `kubectl proxy` is to the Kubernetes API.
+
+pub mod airbyte;
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod demo;
+pub mod guard;
+pub mod mint;
+pub mod proxy;
+pub mod secret;
+pub mod server;
+pub mod telemetry;
+pub mod token;

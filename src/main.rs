@@ -1,0 +1,3 @@
+//! The `airbyte-proxy` binary: argv → `cli` → exit code.
+
+fn main() {}

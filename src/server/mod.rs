@@ -1,0 +1,93 @@
+//! Listeners, connections and drain: everything between the kernel and a request.
+//!
+//! The server knows nothing of Airbyte. It accepts, limits, times out, hands each request to a [`Handler`], and ends
+//! when told.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::{Request, Response};
+
+/// Validated settings of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Every address to listen on.
+    pub listen: Vec<Listen>,
+    /// The user says that a listener on all addresses is published to loopback only (`docker run -p 127.0.0.1:…`).
+    pub published_port: bool,
+    /// Threads that serve connections, each with a runtime of its own.
+    pub workers: NonZeroUsize,
+    /// Client connections at the same time; more are closed at once.
+    pub max_connections: usize,
+    /// From the first byte of a request head to its last.
+    pub head_timeout: Duration,
+    /// How long a kept-alive connection may stay silent between requests.
+    pub idle_timeout: Duration,
+    /// How long a client may refuse to take bytes of a response.
+    pub write_timeout: Duration,
+    /// After SIGTERM, how long the listeners stay open while readiness is already false.
+    pub drain_delay: Duration,
+    /// After that, how long requests in flight may take.
+    pub drain_grace: Duration,
+}
+
+/// One place to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// `127.0.0.1:8484`. Port 0 asks the kernel for one.
+    Tcp(SocketAddr),
+    /// `unix:/path`.
+    Unix(PathBuf),
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: vec![
+                Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 8484))),
+                Listen::Tcp(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 8484))),
+            ],
+            published_port: false,
+            workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            max_connections: 16_384,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(60),
+            drain_delay: Duration::ZERO,
+            drain_grace: Duration::from_secs(25),
+        }
+    }
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Peer {
+    /// A TCP client, and the address it reached us at.
+    Tcp {
+        /// Its address.
+        remote: SocketAddr,
+        /// Ours.
+        local: SocketAddr,
+    },
+    /// A client of the Unix socket, with its user id where the system tells.
+    Unix {
+        /// `SO_PEERCRED`.
+        uid: Option<u32>,
+    },
+}
+
+/// Answers requests. One per worker, cloned per connection.
+pub trait Handler: Clone + Send + Sync + 'static {
+    /// What it answers with.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static;
+
+    /// Always answers: whatever goes wrong is a response by the time it gets here.
+    fn handle(
+        &self,
+        peer: &Peer,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+}

@@ -1,0 +1,3 @@
+//! Integration tests, one binary. Table of contents to come.
+
+fn main() {}
