@@ -6,6 +6,8 @@
 //!
 //! Tests use [`Clock::manual`] and move both by hand; naps on a manual clock end when it has been moved far enough.
 
+#![allow(clippy::disallowed_types, reason = "the one room that may read a clock")]
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -111,12 +113,10 @@ impl Hand {
 ///
 /// Not for validity of anything: it stands still while the machine sleeps.
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::disallowed_types, reason = "durations of requests do not count suspend, by choice")]
 pub struct Stopwatch(std::time::Instant);
 
 impl Stopwatch {
     /// Starts measuring.
-    #[expect(clippy::disallowed_types, reason = "see the type")]
     pub fn start() -> Self {
         Self(std::time::Instant::now())
     }
@@ -173,14 +173,12 @@ mod system {
 
     /// `Instant`, whose source counts suspend on Windows.
     #[cfg(not(unix))]
-    #[expect(clippy::disallowed_types, reason = "the one place that may")]
     pub(super) fn boot_millis() -> i64 {
         use std::sync::LazyLock;
         static START: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
         super::millis(START.elapsed())
     }
 
-    #[expect(clippy::disallowed_types, reason = "the one place that may")]
     pub(super) fn wall_millis() -> i64 {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         since.map_or(0, super::millis)

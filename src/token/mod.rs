@@ -1,12 +1,25 @@
-//! Keeps one token fresh and lends it out.
+//! Keeps one token fresh and lends it out. Knows nothing of HTTP beyond the type of a header's value.
 //!
+//! * `policy`: the numbers, and the pure functions that turn an endpoint's answer into a schedule.
 //! * `lifecycle`: the pure state machine; takes time as an argument and performs nothing.
 //! * `keeper`: the one task that owns it, performs its actions and feeds events back.
 //! * `handle`: what the request path holds; answers from memory while a live token exists.
 
+mod grant;
+mod handle;
+mod keeper;
+mod lease;
+mod lifecycle;
+mod policy;
+
 use std::time::Duration;
 
-/// Validated settings of the lifecycle; everything else in it is fixed, with reasons, in `lifecycle`.
+pub use grant::{Failure, FailureKind, Grant, Minter, Outcome};
+pub use handle::{Health, Status, TokenHandle};
+pub use keeper::Keeper;
+pub use lease::{Lease, Unavailable, Why};
+
+/// Validated settings of the lifecycle; everything else in it is fixed, with reasons, in `policy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
     /// Tokens are taken to live no longer than this, whatever the endpoint says.

@@ -1,0 +1,200 @@
+//! What the request path holds: answers from memory while a live token exists, asks the keeper otherwise.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::lease::{Lease, Unavailable, Why};
+use super::lifecycle::{View, WaiterId};
+use crate::clock::Clock;
+use crate::secret::ClientCredentials;
+
+pub(super) type Reply = oneshot::Sender<Result<Lease, Unavailable>>;
+
+/// What the keeper is told.
+#[derive(Debug)]
+pub(super) enum Message {
+    Acquire { waiter: WaiterId, newer_than: Option<u64>, reply: Reply },
+    Gone { waiter: WaiterId },
+    Unauthorized { generation: u64, replayed: bool },
+    Accepted,
+    Credentials(ClientCredentials),
+    RetryNow,
+    Drain,
+    Close,
+}
+
+/// Borrows the token. Cheap to clone; every worker has one.
+#[derive(Debug, Clone)]
+pub struct TokenHandle {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) clock: Clock,
+    pub(super) view: ArcSwap<View>,
+    pub(super) changed: watch::Sender<()>,
+    pub(super) keeper: mpsc::UnboundedSender<Message>,
+    pub(super) next_waiter: AtomicU64,
+}
+
+/// How the token is, for people and probes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// In one word.
+    pub health: Health,
+    /// Why it is not better, where there is a reason.
+    pub reason: Option<String>,
+    /// Generation of the live token.
+    pub generation: Option<u64>,
+    /// How long the live token may still be sent.
+    pub expires_in: Option<Duration>,
+    /// When the next attempt to mint starts, after a failed one.
+    pub next_attempt: Option<Duration>,
+}
+
+/// How the token is, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// The first token has not arrived, and nothing has failed.
+    Starting,
+    /// A live token, and no trouble in getting the next.
+    Ready,
+    /// A live token, but the last attempt to renew it failed.
+    Degraded,
+    /// No live token, and the last attempt failed.
+    Broken,
+}
+
+impl TokenHandle {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The clock by which leases are judged.
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
+    /// A token that may be sent now: at once while there is one, else after the keeper has got one, within 12 s.
+    pub async fn acquire(&self) -> Result<Lease, Unavailable> {
+        match self.at_hand() {
+            Some(lease) => Ok(lease),
+            None => self.ask(None).await,
+        }
+    }
+
+    fn at_hand(&self) -> Option<Lease> {
+        let view = self.shared.view.load();
+        let lease = view.lease.as_ref().filter(|_| !view.hold)?;
+        lease.is_live(self.shared.clock.now()).then(|| lease.clone())
+    }
+
+    /// Upstream answered 401 to a request with the token of `generation`. Returns a newer one, if there is one or one
+    /// is on its way; `Err` means that the 401 stands.
+    pub async fn renewed(&self, generation: u64) -> Result<Lease, Unavailable> {
+        self.send(Message::Unauthorized { generation, replayed: false });
+        self.ask(Some(generation)).await
+    }
+
+    /// Upstream answered 401 although the token was renewed for this very request: it is not about the token.
+    pub fn not_the_token(&self, generation: u64) {
+        self.send(Message::Unauthorized { generation, replayed: true });
+    }
+
+    /// Upstream accepted a token. Costs nothing unless there was doubt.
+    pub fn accepted(&self) {
+        if self.shared.view.load().doubted {
+            self.send(Message::Accepted);
+        }
+    }
+
+    /// New credentials: tried first; the old ones stay until these have worked.
+    pub fn credentials(&self, credentials: ClientCredentials) {
+        self.send(Message::Credentials(credentials));
+    }
+
+    /// Forget back-off: somebody says that things are mended.
+    pub fn retry_now(&self) {
+        self.send(Message::RetryNow);
+    }
+
+    /// From now on a mint needs somebody who waits for it.
+    pub fn drain(&self) {
+        self.send(Message::Drain);
+    }
+
+    /// Nothing more is lent; the keeper ends.
+    pub fn close(&self) {
+        self.send(Message::Close);
+    }
+
+    /// How the token is.
+    pub fn status(&self) -> Status {
+        let now = self.shared.clock.now();
+        let view = self.shared.view.load();
+        let lease = view.lease.as_ref().filter(|lease| lease.is_live(now));
+        let failed = view.last_failure.as_ref();
+        let health = match (lease, failed) {
+            (Some(_), None) => Health::Ready,
+            (Some(_), Some(_)) => Health::Degraded,
+            (None, Some(_)) => Health::Broken,
+            (None, None) if view.has_credentials => Health::Starting,
+            (None, None) => Health::Broken,
+        };
+        let no_credentials = || (!view.has_credentials).then(|| Why::NoCredentials.to_string());
+        Status {
+            health,
+            reason: failed.map(|f| f.message.clone()).or_else(no_credentials),
+            generation: lease.map(Lease::generation),
+            expires_in: lease.map(|lease| lease.remaining(now)),
+            next_attempt: view
+                .next_attempt
+                .map(|at| Duration::from_millis(u64::try_from(at.boot - now.boot).unwrap_or(0))),
+        }
+    }
+
+    /// Ends when [`status`](Self::status) may have changed.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.shared.changed.subscribe()
+    }
+
+    async fn ask(&self, newer_than: Option<u64>) -> Result<Lease, Unavailable> {
+        let waiter = self.shared.next_waiter.fetch_add(1, Ordering::Relaxed);
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Acquire { waiter, newer_than, reply });
+        let leaving = Leaving { handle: self, waiter: Some(waiter) };
+        let answer = answer.await;
+        leaving.answered();
+        answer.unwrap_or(Err(Unavailable { why: Why::Closed, next_attempt: Duration::ZERO }))
+    }
+
+    fn send(&self, message: Message) {
+        // The keeper outlives every handle in use; after it, nothing needs telling.
+        let _ = self.shared.keeper.send(message);
+    }
+}
+
+/// Tells the keeper when a caller goes away before its answer.
+struct Leaving<'a> {
+    handle: &'a TokenHandle,
+    waiter: Option<WaiterId>,
+}
+
+impl Leaving<'_> {
+    fn answered(mut self) {
+        self.waiter = None;
+    }
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if let Some(waiter) = self.waiter {
+            self.handle.send(Message::Gone { waiter });
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! When the next mint may start: floors between attempts, the bucket, back-off after failures.
+//!
+//! Judged by the boot clock alone: it counts suspend and never jumps.
+
+use std::time::Duration;
+
+use crate::clock::{Jitter, Now, millis};
+use crate::token::grant::FailureKind;
+use crate::token::policy::{self, Bucket};
+
+#[derive(Debug)]
+pub(super) struct Pace {
+    jitter: Jitter,
+    last_start: Option<i64>,
+    last_success: Option<i64>,
+    bucket: Bucket,
+    backoff: Option<Backoff>,
+    /// Failures in a row of the kind that `backoff` has.
+    row: u32,
+    server_errors: u32,
+    ever_succeeded: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Backoff {
+    until: i64,
+    rejected: bool,
+}
+
+impl Pace {
+    pub(super) fn new(jitter: Jitter) -> Self {
+        Self {
+            jitter,
+            last_start: None,
+            last_success: None,
+            bucket: Bucket::full(),
+            backoff: None,
+            row: 0,
+            server_errors: 0,
+            ever_succeeded: false,
+        }
+    }
+
+    /// The first moment, on the boot clock, at which a mint may start.
+    pub(super) fn earliest(&self, live: bool) -> i64 {
+        let after = |at: Option<i64>, floor| at.map_or(i64::MIN, |at| at.saturating_add(millis(floor)));
+        let bucket = if live { i64::MIN } else { self.bucket.allowed_at() };
+        self.backoff
+            .map_or(i64::MIN, |b| b.until)
+            .max(after(self.last_start, policy::START_FLOOR))
+            .max(after(self.last_success, policy::SUCCESS_FLOOR))
+            .max(bucket)
+    }
+
+    pub(super) fn start(&mut self, now: Now, live: bool) {
+        self.last_start = Some(now.boot);
+        if !live {
+            self.bucket.take(now);
+        }
+    }
+
+    pub(super) fn succeeded(&mut self, now: Now) {
+        self.last_success = Some(now.boot);
+        self.ever_succeeded = true;
+        self.server_errors = 0;
+        self.forgive();
+    }
+
+    /// Whether waiting will not mend it. Counts 500s in a row, of which enough before any success mean the same.
+    pub(super) fn is_lasting(&mut self, kind: FailureKind) -> bool {
+        match kind {
+            FailureKind::Rejected | FailureKind::Misconfigured => true,
+            FailureKind::Transient => {
+                self.server_errors = 0;
+                false
+            }
+            FailureKind::ServerError => {
+                self.server_errors += 1;
+                !self.ever_succeeded && self.server_errors >= policy::REJECTED_500
+            }
+        }
+    }
+
+    pub(super) fn failed(&mut self, now: Now, rejected: bool, live: bool, asked: Duration) {
+        if self.backoff.is_none_or(|b| b.rejected != rejected) {
+            self.row = 0;
+        }
+        self.row = self.row.saturating_add(1);
+        let draw = if rejected { policy::rejected_backoff } else { policy::transient_backoff };
+        let pause = draw(self.row, live, &self.jitter).max(asked);
+        self.backoff = Some(Backoff { until: now.boot.saturating_add(millis(pause)), rejected });
+    }
+
+    pub(super) fn is_rejected(&self) -> bool {
+        self.backoff.is_some_and(|b| b.rejected)
+    }
+
+    pub(super) fn wait_until(&mut self, until: i64) {
+        self.row = 0;
+        self.backoff = Some(Backoff { until, rejected: false });
+    }
+
+    pub(super) fn wait_at_most_until(&mut self, until: i64) {
+        if let Some(backoff) = &mut self.backoff {
+            backoff.until = backoff.until.min(until);
+        }
+    }
+
+    /// No back-off; the floors and the bucket stay.
+    pub(super) fn forgive(&mut self) {
+        self.backoff = None;
+        self.row = 0;
+    }
+}
