@@ -9,6 +9,7 @@ pub mod control;
 pub mod demo;
 pub mod guard;
 pub mod mint;
+pub mod outbound;
 pub mod proxy;
 pub mod secret;
 pub mod server;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::airbyte::BaseUrl;
+pub use crate::outbound::{OutboundProxy, ProxyUrl};
 
 /// Validated settings of the upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,27 +41,6 @@ pub enum HttpVersion {
     Http1,
     /// HTTP/2 only; without TLS by prior knowledge (RFC 9113 §3.3).
     Http2,
-}
-
-/// How to get out of this network.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum OutboundProxy {
-    /// `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, for https upstreams.
-    #[default]
-    Environment,
-    /// Directly.
-    None,
-    /// Through this proxy, by CONNECT, whatever the upstream.
-    Url(ProxyUrl),
-}
-
-/// An http proxy, with credentials that are not printed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProxyUrl {
-    /// Where it listens.
-    pub url: BaseUrl,
-    /// `user:password` for Basic, where given.
-    pub userinfo: Option<crate::secret::Secret>,
 }
 
 impl Config {

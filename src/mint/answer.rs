@@ -1,0 +1,290 @@
+//! What a token endpoint's answer means. Pure.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use reqwest::StatusCode;
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::airbyte::BaseUrl;
+use crate::secret::{AccessToken, ClientCredentials};
+use crate::token::{Failure, FailureKind, Grant, Outcome};
+
+/// Longest part of an error answer that is shown to a person, in characters.
+const MAX_EXCERPT: usize = 200;
+
+pub(super) fn read(
+    endpoint: &BaseUrl,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    limit: usize,
+    credentials: &ClientCredentials,
+) -> Outcome {
+    let date = headers.get(DATE).and_then(|v| v.to_str().ok()).and_then(http_date);
+    let failure = |kind, message| Failure { kind, retry_after: retry_after(headers, date), message };
+    if !status.is_success() {
+        let said = excerpt(body, credentials).map_or(String::new(), |said| format!(": {said}"));
+        let hint = hint(status);
+        return Err(failure(kind(status), format!("{endpoint} answered {}{said}{hint}", status.as_u16())));
+    }
+    let unusable =
+        |what: String| failure(FailureKind::Transient, format!("{endpoint} answered 200 with {what}"));
+    if body.len() > limit {
+        return Err(unusable(format!("more than {} KiB, which is no token", limit / 1024)));
+    }
+    let Ok(answer) = serde_json::from_slice::<Answer<'_>>(body) else {
+        return Err(unusable(what_it_is(body)));
+    };
+    let Some(token) = answer.access_token else {
+        return Err(unusable("JSON that has no access_token".to_owned()));
+    };
+    // RFC 6749 §7.1: a token of unknown type must not be used. Airbyte's older endpoint names none.
+    if answer.token_type.is_some_and(|t| !t.eq_ignore_ascii_case("bearer")) {
+        return Err(unusable("a token that is not of type Bearer".to_owned()));
+    }
+    let claims = claims(&token);
+    let token =
+        AccessToken::parse(&token).map_err(|error| unusable(format!("an unusable token: {error}")))?;
+    Ok(Grant {
+        token,
+        expires_in: answer.expires_in.and_then(seconds),
+        expires_at: claims.exp.and_then(|raw| unix_time(&raw)),
+        issued_at: claims.iat.and_then(|raw| unix_time(&raw)),
+        date,
+    })
+}
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    access_token: Option<String>,
+    token_type: Option<String>,
+    // Raw, so that a number nobody can represent spoils this member and not the whole answer.
+    #[serde(borrow)]
+    expires_in: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize, Default)]
+struct Claims {
+    exp: Option<Box<RawValue>>,
+    iat: Option<Box<RawValue>>,
+}
+
+/// `exp` and `iat` of a JWT (RFC 7519 §4.1), unverified: they only ever shorten what is believed.
+fn claims(token: &str) -> Claims {
+    let payload = token.split('.').nth(1).filter(|_| token.split('.').count() == 3);
+    payload
+        .and_then(|p| URL_SAFE_NO_PAD.decode(p.trim_end_matches('=')).ok())
+        .and_then(|json| serde_json::from_slice(&json).ok())
+        .unwrap_or_default()
+}
+
+fn seconds(raw: &RawValue) -> Option<Duration> {
+    let number: f64 = raw.get().parse().ok()?;
+    Duration::try_from_secs_f64(number).ok()
+}
+
+/// A `NumericDate` (RFC 7519 §2), which may have a fraction. Outside the years 1970–9999 it is nonsense.
+#[expect(clippy::cast_possible_truncation, reason = "checked to be in range just before")]
+fn unix_time(raw: &RawValue) -> Option<i64> {
+    let number: f64 = raw.get().parse().ok()?;
+    (0.0..253_402_300_800.0).contains(&number).then_some(number as i64)
+}
+
+fn http_date(value: &str) -> Option<i64> {
+    jiff::fmt::rfc2822::parse(value).ok().map(|date| date.timestamp().as_second())
+}
+
+/// RFC 9110 §10.2.3: seconds, or a date, which is read against the answer's own.
+fn retry_after(headers: &HeaderMap, date: Option<i64>) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let seconds = match value.parse::<u64>() {
+        Ok(seconds) => seconds,
+        Err(_) => u64::try_from(http_date(value)?.saturating_sub(date?)).ok()?,
+    };
+    Some(Duration::from_secs(seconds))
+}
+
+fn kind(status: StatusCode) -> FailureKind {
+    match status.as_u16() {
+        400 | 401 | 403 => FailureKind::Rejected,
+        500 => FailureKind::ServerError,
+        408 | 425 | 429 | 501.. => FailureKind::Transient,
+        _ => FailureKind::Misconfigured,
+    }
+}
+
+fn hint(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        400 => "; the client id or secret is wrong, or the endpoint wants another body (token.body)",
+        401 | 403 => "; the client id or secret is wrong, or token.url names the wrong path",
+        300..=399 => "; a redirect is never followed, because the secret would go with it: check token.url",
+        404 | 405 => "; this is not a token endpoint: check token.url",
+        415 | 422 => "; the endpoint wants another body: check token.body",
+        _ => "",
+    }
+}
+
+/// What an error answer says in words: Airbyte has several shapes, RFC 6749 §5.2 one more. Never the raw body, and
+/// nothing that could repeat what we sent.
+fn excerpt(body: &[u8], credentials: &ClientCredentials) -> Option<String> {
+    let json: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let text =
+        |pointer: &str| json.pointer(pointer).and_then(|v| v.as_str()).filter(|s| !s.trim().is_empty());
+    let said = text("/_embedded/errors/0/message")
+        .or_else(|| text("/error_description"))
+        .or_else(|| text("/detail"))
+        .or_else(|| text("/message"))
+        .or_else(|| text("/error"))
+        .or_else(|| text("/title"))
+        .map(str::to_owned)
+        .or_else(|| text("/errorId").map(|id| format!("errorId {id}")))?;
+    let said: String = said.chars().take(MAX_EXCERPT).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let repeats = |s: &str| !s.is_empty() && said.contains(s);
+    (!repeats(credentials.client_secret.expose()) && !repeats(&credentials.client_id)).then_some(said)
+}
+
+fn what_it_is(body: &[u8]) -> String {
+    let start = body.trim_ascii_start();
+    match start.first() {
+        None => "nothing".to_owned(),
+        Some(b'<') => "an HTML page; another server answers at that address".to_owned(),
+        Some(_) => "something that is no token answer".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    fn credentials() -> ClientCredentials {
+        ClientCredentials { client_id: "the-id".into(), client_secret: Secret::new("the-secret".into()) }
+    }
+
+    fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Outcome {
+        let endpoint = BaseUrl::parse("https://x/v1/applications/token").expect("valid");
+        let status = StatusCode::from_u16(status).expect("valid");
+        let headers = headers
+            .iter()
+            .map(|(n, v)| (n.parse().expect("name"), v.parse().expect("value")))
+            .collect::<HeaderMap>();
+        read(&endpoint, status, &headers, body.as_bytes(), 1000, &credentials())
+    }
+
+    fn jwt(payload: &str) -> String {
+        format!("eyJhbGciOiJSUzI1NiJ9.{}.c2ln", URL_SAFE_NO_PAD.encode(payload))
+    }
+
+    #[test]
+    fn a_documented_answer_is_understood_whole() {
+        let token = jwt(r#"{"exp":1700000900,"iat":1700000000,"sub":"u"}"#);
+        let body = format!(r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":900,"x":1}}"#);
+        let grant = answer(200, &[("date", "Tue, 14 Nov 2023 22:13:20 GMT")], &body).expect("a grant");
+        assert_eq!(grant.expires_in, Some(Duration::from_secs(900)));
+        assert_eq!((grant.expires_at, grant.issued_at), (Some(1_700_000_900), Some(1_700_000_000)));
+        assert_eq!(grant.date, Some(1_700_000_000));
+    }
+
+    #[test]
+    fn the_older_endpoint_names_neither_type_nor_life() {
+        let grant = answer(200, &[], r#"{"access_token":"opaque"}"#).expect("a grant");
+        assert_eq!((grant.expires_in, grant.expires_at), (None, None));
+    }
+
+    #[test]
+    fn nonsense_in_expires_in_spoils_nothing_else() {
+        for nonsense in ["1e400", "-1", "\"900\"", "{}", "null", "true"] {
+            let body = format!(r#"{{"access_token":"t","token_type":"BEARER","expires_in":{nonsense}}}"#);
+            assert_eq!(answer(200, &[], &body).expect(nonsense).expires_in, None, "{nonsense}");
+        }
+        let claims = jwt(r#"{"exp":1e400,"iat":"soon"}"#);
+        let grant = answer(200, &[], &format!(r#"{{"access_token":"{claims}"}}"#)).expect("a grant");
+        assert_eq!((grant.expires_at, grant.issued_at), (None, None));
+    }
+
+    #[test]
+    fn a_200_without_a_usable_token_is_transient() {
+        for (body, what) in [
+            ("", "nothing"),
+            ("<html><body>login</body></html>", "HTML"),
+            ("[]", "no token answer"),
+            ("{}", "no access_token"),
+            (r#"{"access_token":7}"#, "no token answer"),
+            (r#"{"access_token":""}"#, "empty"),
+            (r#"{"access_token":"a\nb"}"#, "position 1"),
+            (r#"{"access_token":"t","token_type":"mac"}"#, "not of type Bearer"),
+            (&"x".repeat(1001), "more than"),
+        ] {
+            let failure = answer(200, &[], body).expect_err(body);
+            assert_eq!(failure.kind, FailureKind::Transient, "{body}");
+            assert!(failure.message.contains(what), "{}: {}", body, failure.message);
+        }
+    }
+
+    #[test]
+    fn statuses_are_sorted_by_what_to_do() {
+        use FailureKind::{Misconfigured, Rejected, ServerError, Transient};
+        for (status, expected) in [
+            (301, Misconfigured),
+            (307, Misconfigured),
+            (400, Rejected),
+            (401, Rejected),
+            (403, Rejected),
+            (404, Misconfigured),
+            (405, Misconfigured),
+            (408, Transient),
+            (415, Misconfigured),
+            (422, Misconfigured),
+            (429, Transient),
+            (500, ServerError),
+            (502, Transient),
+            (503, Transient),
+        ] {
+            assert_eq!(answer(status, &[], "").expect_err("no token").kind, expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn airbytes_error_shapes_are_quoted_in_words() {
+        let core =
+            r#"{"message":"Bad Request","_embedded":{"errors":[{"message":"Invalid client id or token"}]}}"#;
+        for (body, words) in [
+            (core, "Invalid client id or token"),
+            (r#"{"errorId":"5b2f"}"#, "errorId 5b2f"),
+            (
+                r#"{"message":"Internal Server Error: x","exceptionClassName":"y"}"#,
+                "Internal Server Error: x",
+            ),
+            (r#"{"error":"invalid_client","error_description":"bad pair"}"#, "bad pair"),
+            (r#"{"title":"invalid-access-token","detail":"not valid","status":"401"}"#, "not valid"),
+        ] {
+            let failure = answer(401, &[], body).expect_err("no token");
+            assert!(failure.message.contains(words), "{}", failure.message);
+        }
+    }
+
+    #[test]
+    fn an_answer_that_repeats_what_we_sent_is_not_quoted() {
+        for echo in ["the-secret", "the-id"] {
+            let failure =
+                answer(400, &[], &format!(r#"{{"message":"bad pair {echo}"}}"#)).expect_err("no token");
+            assert!(!failure.message.contains(echo));
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_on_the_servers_clock() {
+        let after = |headers: &[(&str, &str)]| answer(503, headers, "").expect_err("no token").retry_after;
+        assert_eq!(after(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
+        let date = ("date", "Tue, 14 Nov 2023 22:13:20 GMT");
+        assert_eq!(
+            after(&[date, ("retry-after", "Tue, 14 Nov 2023 22:13:50 GMT")]),
+            Some(Duration::from_secs(30))
+        );
+        assert_eq!(after(&[("retry-after", "soon")]), None);
+    }
+}

@@ -1,0 +1,54 @@
+//! How this machine reaches another: whom to trust, and through which proxy. Shared by the data path and the mint, so
+//! that both always take the same way out.
+
+mod proxies;
+mod tls;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+
+pub use proxies::{Hop, OutboundProxy, ProxyUrl, UnsupportedProxy};
+pub use tls::TlsError;
+
+use crate::airbyte::BaseUrl;
+
+/// Trust and proxies, resolved once at start.
+#[derive(Debug, Clone)]
+pub struct Outbound {
+    tls: Option<tls::Trust>,
+    proxies: proxies::Proxies,
+}
+
+/// Why there is no way out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutboundError {
+    /// See [`TlsError`].
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+impl Outbound {
+    /// Loads the roots of trust where any of `targets` needs them.
+    pub fn new(
+        targets: &[&BaseUrl],
+        ca_file: Option<&Path>,
+        proxy: &OutboundProxy,
+    ) -> Result<Self, OutboundError> {
+        let tls =
+            if targets.iter().any(|url| url.is_https()) { Some(tls::Trust::load(ca_file)?) } else { None };
+        Ok(Self { tls, proxies: proxies::Proxies::new(proxy) })
+    }
+
+    /// TLS for a client that offers `alpn`; `None` if no target was https.
+    pub fn tls(&self, alpn: &[&[u8]]) -> Option<Arc<ClientConfig>> {
+        self.tls.as_ref().map(|trust| trust.client(alpn))
+    }
+
+    /// The proxy on the way to `target`, if there is one.
+    pub fn hop(&self, target: &BaseUrl) -> Result<Option<Hop>, UnsupportedProxy> {
+        self.proxies.hop(target)
+    }
+}

@@ -1,0 +1,82 @@
+//! Whom we trust: the platform's roots and the user's own, TLS 1.2 and up, one crypto provider named explicitly.
+//!
+//! There is no switch that turns verification off (RFC 9325 §7.1); a private authority is added by `upstream.ca_file`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls_platform_verifier::Verifier;
+
+/// Why no server can be trusted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// `upstream.ca_file` cannot be read or holds no certificate.
+    #[error("upstream.ca_file: cannot use {path}: {reason}")]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No roots at all.
+    #[error("no root certificates: install the system's (package ca-certificates) or set upstream.ca_file")]
+    NoRoots(#[source] rustls::Error),
+    /// The build lacks cipher suites.
+    #[error("the TLS library supports neither TLS 1.2 nor 1.3")]
+    Provider(#[source] rustls::Error),
+}
+
+/// Loaded roots.
+#[derive(Debug, Clone)]
+pub(super) struct Trust(ClientConfig);
+
+impl Trust {
+    pub(super) fn load(ca_file: Option<&Path>) -> Result<Self, TlsError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let extra = ca_file.map(certificates).transpose()?.unwrap_or_default();
+        let verifier =
+            Verifier::new_with_extra_roots(extra, Arc::clone(&provider)).map_err(TlsError::NoRoots)?;
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Provider)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        Ok(Self(config))
+    }
+
+    pub(super) fn client(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
+        let mut config = self.0.clone();
+        config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
+        Arc::new(config)
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let failed = |reason: String| TlsError::CaFile { path: path.to_owned(), reason };
+    let read = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| failed(error.to_string()))?;
+    if read.is_empty() {
+        return Err(failed("it contains no certificate in PEM form".to_owned()));
+    }
+    Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_certificates_is_named() {
+        let file = tempfile::NamedTempFile::new().expect("temp file");
+        let error = Trust::load(Some(file.path())).expect_err("empty file");
+        assert!(error.to_string().contains("contains no certificate"), "{error}");
+        assert!(Trust::load(Some(Path::new("/nonexistent.pem"))).is_err());
+    }
+}
