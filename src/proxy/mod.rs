@@ -1,8 +1,42 @@
-//! The request stack: admit, authorize, forward, and our own answers.
+//! The request stack: guard, our own routes, admit, authorize, forward, and our own answers.
+//!
+//! [`Proxy::answer`] is the stack, top to bottom. Why this order: the guard comes before admit so that a stranger cannot
+//! use up permits, and before authorize so that a stranger cannot cause a mint. Authorize stands right outside forward,
+//! so that its replay passes through nothing else. Every wait has its own name and bound; there is no blanket timeout,
+//! because some of Airbyte's calls take many minutes.
 
+mod access;
+mod admit;
+mod answer;
+mod authorize;
+mod headers;
+mod idle;
+mod problem;
+mod replay;
+mod target;
+mod token_endpoint;
+pub mod upstream;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-pub mod upstream;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use tokio::sync::watch;
+
+use self::access::Record;
+use self::admit::Admission;
+pub use self::answer::Answer;
+use self::answer::Content;
+use self::problem::Problem;
+use self::replay::{Budget, Source};
+use self::upstream::{Origin, Outgoing, SetupError};
+use crate::airbyte::paths::Route;
+use crate::control::Control;
+use crate::outbound::Outbound;
+use crate::server::{Handler, Peer};
+use crate::token::TokenHandle;
 
 /// Validated settings of the stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,4 +60,150 @@ impl Default for Config {
             replay_total: 64 * 1024 * 1024,
         }
     }
+}
+
+/// What all workers have in common.
+#[derive(Debug)]
+pub struct Shared {
+    admission: Arc<Admission>,
+    budget: Arc<Budget>,
+    tokens: TokenHandle,
+    control: Control,
+    /// Our name in `Via`, drawn per process: a loop is our own name coming back.
+    pseudonym: String,
+    via: [HeaderValue; 2],
+    body_idle_timeout: Duration,
+}
+
+impl Shared {
+    /// Everything that is one per process.
+    pub fn new(config: &Config, tokens: TokenHandle, control: Control) -> Self {
+        let pseudonym = format!("airbyte-proxy-{:08x}", fastrand::u32(..));
+        let via = ["1.0", "1.1"].map(|version| {
+            HeaderValue::try_from(format!("{version} {pseudonym}"))
+                .unwrap_or(HeaderValue::from_static("1.1 airbyte-proxy"))
+        });
+        Self {
+            admission: Arc::new(Admission::new(config.max_in_flight)),
+            budget: Arc::new(Budget::new(config.replay_limit, config.replay_total)),
+            tokens,
+            control,
+            pseudonym,
+            via,
+            body_idle_timeout: config.body_idle_timeout,
+        }
+    }
+}
+
+/// One worker's stack.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    shared: Arc<Shared>,
+    api: Origin,
+    config_api: Option<Origin>,
+}
+
+impl Proxy {
+    /// The stack of one worker, with connections of its own.
+    pub fn new(
+        shared: Arc<Shared>,
+        config: &upstream::Config,
+        outbound: &Outbound,
+        resumed: &watch::Receiver<u64>,
+    ) -> Result<Self, SetupError> {
+        let origin = |url| Origin::new(url, config, outbound, resumed.clone());
+        let config_api = config.config_api_url.as_ref().map(origin).transpose()?;
+        Ok(Self { shared, api: origin(&config.api_url)?, config_api })
+    }
+
+    /// Makes the first connection before anybody asks. Needs the worker's runtime.
+    pub fn warm(&self) {
+        self.api.warm();
+    }
+
+    async fn answer(
+        &self,
+        _peer: &Peer,
+        request: Request<Incoming>,
+        record: &mut Record,
+    ) -> Result<(Response<Content>, Option<admit::Permit>), Problem> {
+        let (head, body) = request.into_parts();
+        let path = head.uri.path();
+        let (origin, prefix) = match Route::of(path) {
+            Route::Home | Route::Own => {
+                let response = self.shared.control.respond(Request::from_parts(head, body)).await;
+                return Ok((response.map(Content::Control), None));
+            }
+            Route::Token => {
+                return token_endpoint::answer(&head, body).await.map(|response| (response, None));
+            }
+            Route::Api { prefix } => (&self.api, prefix),
+            Route::ConfigApi { prefix } => match &self.config_api {
+                Some(origin) => (origin, prefix),
+                None => return Err(target::config_api_is_closed(path)),
+            },
+            Route::Unknown => return Err(target::unknown(path)),
+        };
+        let permit = self.shared.admission.admit().ok_or_else(overloaded)?;
+        let request = self.outgoing(head, body, origin, prefix)?;
+        let answered = authorize::send(origin, &self.shared.tokens, &request).await?;
+        record.generation = Some(answered.generation);
+        record.replayed = answered.replayed;
+        record.upstream = Some(record.elapsed());
+        Ok((received(answered.response), Some(permit)))
+    }
+
+    fn outgoing(
+        &self,
+        head: Parts,
+        body: Incoming,
+        origin: &Origin,
+        prefix: usize,
+    ) -> Result<Outgoing, Problem> {
+        if headers::is_loop(&head.headers, &self.shared.pseudonym) {
+            let detail = "upstream.api_url leads back to this proxy, directly or through another one";
+            return Err(Problem::new(problem::LOOP, detail));
+        }
+        let via = &self.shared.via[usize::from(head.version != http::Version::HTTP_10)];
+        Ok(Outgoing {
+            target: target::mapped(&head.uri, prefix, origin.url().path())?,
+            method: head.method,
+            headers: headers::for_upstream(head.headers, via),
+            body: Source::new(body, &self.shared.budget, self.shared.body_idle_timeout),
+        })
+    }
+}
+
+impl Handler for Proxy {
+    type Body = Answer;
+
+    async fn handle(&self, peer: &Peer, request: Request<Incoming>) -> Response<Answer> {
+        let mut record = Record::start(request.method(), request.uri().path());
+        let page = problem::wants_page(request.headers());
+        let (response, permit) = match self.answer(peer, request, &mut record).await {
+            Ok(answered) => answered,
+            Err(problem) => {
+                record.problem = Some(problem.kind.name);
+                (problem.response(page).map(|bytes| Content::Own(Some(bytes))), None)
+            }
+        };
+        record.answered(response.status());
+        response.map(|content| Answer::new(content, record, permit))
+    }
+}
+
+fn received(response: Response<upstream::Relay>) -> Response<Content> {
+    let (mut head, body) = response.into_parts();
+    head.headers = headers::for_caller(head.headers);
+    if matches!(head.status, StatusCode::NO_CONTENT) {
+        // RFC 9110 §8.6: must not be there, whatever upstream said.
+        head.headers.remove(header::CONTENT_LENGTH);
+    }
+    head.version = http::Version::HTTP_11;
+    Response::from_parts(head, Content::Relay(body))
+}
+
+fn overloaded() -> Problem {
+    let detail = "as many requests are under way as limits.in_flight allows; try again in a moment";
+    Problem::new(problem::OVERLOADED, detail).retry_after(Duration::from_secs(1))
 }

@@ -101,6 +101,11 @@ impl TokenHandle {
         self.ask(Some(generation)).await
     }
 
+    /// Upstream answered 401 to a request with the token of `generation`, which cannot be repeated.
+    pub fn refused(&self, generation: u64) {
+        self.send(Message::Unauthorized { generation, replayed: false });
+    }
+
     /// Upstream answered 401 although the token was renewed for this very request: it is not about the token.
     pub fn not_the_token(&self, generation: u64) {
         self.send(Message::Unauthorized { generation, replayed: true });

@@ -1,10 +1,29 @@
-//! Connections to Airbyte: dial, TLS, pool.
+//! Connections to Airbyte, and one request over them.
+
+mod connection;
+mod dial;
+mod error;
+mod pool;
+mod relay;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use self::connection::{Connection, Failed};
+pub(crate) use self::error::{Kind, SendError};
+use self::pool::Pool;
+pub(crate) use self::relay::Relay;
+use super::replay::{Attempt, ClientBodyError, Source};
 use crate::airbyte::BaseUrl;
+use crate::outbound::{Outbound, UnsupportedProxy};
 pub use crate::outbound::{OutboundProxy, ProxyUrl};
+use crate::token::{Lease, TokenHandle};
 
 /// Validated settings of the upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,4 +78,172 @@ impl Config {
             max_age: Duration::from_secs(600),
         }
     }
+}
+
+/// Why an upstream cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// See [`UnsupportedProxy`].
+    #[error(transparent)]
+    Proxy(#[from] UnsupportedProxy),
+    /// An https host that no certificate can name.
+    #[error("\"{0}\" is no name that a certificate can be checked against")]
+    ServerName(String),
+    /// The roots of trust were not loaded.
+    #[error("an https upstream needs root certificates")]
+    NoTls,
+}
+
+/// One origin, as one worker sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pool: Arc<Pool>,
+    url: BaseUrl,
+    host: HeaderValue,
+    response_timeout: Duration,
+    body_idle_timeout: Duration,
+}
+
+/// A request without its token.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) method: Method,
+    pub(crate) target: PathAndQuery,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Source,
+}
+
+/// Attempts that may be made while nothing has been processed.
+const MAX_ATTEMPTS: u32 = 3;
+
+impl Origin {
+    pub(crate) fn new(
+        url: &BaseUrl,
+        config: &Config,
+        outbound: &Outbound,
+        resumed: watch::Receiver<u64>,
+    ) -> Result<Self, SetupError> {
+        let alpn: &[&[u8]] = match config.http {
+            HttpVersion::Auto => &[b"h2", b"http/1.1"],
+            HttpVersion::Http1 => &[b"http/1.1"],
+            HttpVersion::Http2 => &[b"h2"],
+        };
+        let dialer = dial::Dialer::new(url, outbound, alpn, config.connect_timeout)?;
+        let prior_knowledge = config.http == HttpVersion::Http2;
+        let host = HeaderValue::from_str(url.authority().as_str())
+            .map_err(|_| SetupError::ServerName(url.host().to_owned()))?;
+        Ok(Self {
+            pool: Pool::new(dialer, prior_knowledge, config.idle_timeout, config.max_age, resumed),
+            url: url.clone(),
+            host,
+            response_timeout: config.response_timeout,
+            body_idle_timeout: config.body_idle_timeout,
+        })
+    }
+
+    pub(crate) fn url(&self) -> &BaseUrl {
+        &self.url
+    }
+
+    /// Makes the first connection before anybody asks.
+    pub(crate) fn warm(&self) {
+        self.pool.warm();
+    }
+
+    /// Sends `request` with the token of `lease`, or of a later one if a connection took so long that it has died.
+    ///
+    /// Sent again only while upstream provably has not begun to process it, or once if it is idempotent, has no body,
+    /// and was lost on a connection that had served before (RFC 9110 §9.2.2).
+    pub(crate) async fn send(
+        &self,
+        request: &Outgoing,
+        mut lease: Lease,
+        tokens: &TokenHandle,
+    ) -> Result<(Response<Relay>, Lease), SendError> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let connection = self.pool.checkout().await?;
+            if !lease.is_live(tokens.clock().now()) {
+                lease = tokens.acquire().await.map_err(|error| {
+                    let message = error.to_string();
+                    SendError::new(Kind::Token(error), message)
+                })?;
+            }
+            let built = self.build(request, &connection, &lease);
+            let failed = match self.await_head(connection.send(built), &request.body).await? {
+                Ok((response, held)) => return Ok((self.relay(response, held), lease)),
+                Err(failed) => failed,
+            };
+            match request.body.failure() {
+                Some(error @ ClientBodyError::Idle) => {
+                    return Err(SendError::new(Kind::ClientBodyIdle, error.to_string()));
+                }
+                Some(error @ ClientBodyError::BrokeOff) => {
+                    return Err(SendError::new(Kind::ClientBodyBroken, error.to_string()));
+                }
+                None => {}
+            }
+            if !may_send_again(request, &failed, attempts) {
+                return Err(failed.error);
+            }
+        }
+    }
+
+    fn build(&self, request: &Outgoing, connection: &Connection, lease: &Lease) -> Request<Attempt> {
+        let mut built = Request::new(request.body.attempt());
+        *built.method_mut() = request.method.clone();
+        *built.headers_mut() = request.headers.clone();
+        built.headers_mut().insert(header::AUTHORIZATION, lease.authorization());
+        let mut uri = http::uri::Parts::default();
+        uri.path_and_query = Some(request.target.clone());
+        if connection.is_h2() {
+            // Becomes :scheme and :authority (RFC 9113 §8.3.1); a Host field beside them could only contradict.
+            uri.scheme = Some(self.url.scheme().clone());
+            uri.authority = Some(self.url.authority().clone());
+            *built.version_mut() = Version::HTTP_2;
+        } else {
+            built.headers_mut().insert(header::HOST, self.host.clone());
+        }
+        // All three parts were parsed before, and together they are complete.
+        *built.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
+        built
+    }
+
+    /// Waits for the head of the response. The clock runs while nothing moves: an upload may take any time.
+    async fn await_head<T>(&self, sending: impl Future<Output = T>, body: &Source) -> Result<T, SendError> {
+        tokio::pin!(sending);
+        let mut seen = body.progress();
+        loop {
+            tokio::select! {
+                biased;
+                head = &mut sending => return Ok(head),
+                () = sleep(self.response_timeout) => {
+                    let moved = body.progress();
+                    if moved == seen {
+                        let seconds = self.response_timeout.as_secs();
+                        let message = format!("{} did not answer within {seconds} s", self.url.host());
+                        return Err(SendError::new(Kind::ResponseTimeout, message));
+                    }
+                    seen = moved;
+                }
+            }
+        }
+    }
+
+    fn relay(&self, response: Response<hyper::body::Incoming>, held: connection::Held) -> Response<Relay> {
+        response.map(|body| Relay::new(body, held, Arc::clone(&self.pool), self.body_idle_timeout))
+    }
+}
+
+fn may_send_again(request: &Outgoing, failed: &Failed, attempts: u32) -> bool {
+    if failed.unprocessed {
+        return attempts < MAX_ATTEMPTS && request.body.can_replay();
+    }
+    failed.reused
+        && attempts == 1
+        && failed.error.kind == Kind::Closed
+        && request.method.is_idempotent()
+        && request.body.is_empty()
 }

@@ -1,0 +1,89 @@
+//! The body of every response, and what happens when it has ended: the permit returns, the access event is written.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::access::Record;
+use super::admit::Permit;
+use super::upstream::Relay;
+use crate::control;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A response body.
+#[derive(Debug)]
+pub struct Answer {
+    content: Content,
+    /// Both act when dropped: at the end of the body, or when the caller has left.
+    record: Record,
+    _permit: Option<Permit>,
+}
+
+#[derive(Debug)]
+pub(super) enum Content {
+    /// Our own words.
+    Own(Option<Bytes>),
+    /// Upstream's.
+    Relay(Relay),
+    /// Of a `/-/` route.
+    Control(control::Body),
+}
+
+impl Answer {
+    pub(super) fn new(content: Content, record: Record, permit: Option<Permit>) -> Self {
+        let mut answer = Self { content, record, _permit: permit };
+        if answer.is_end_stream() {
+            answer.record.complete();
+        }
+        answer
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let frame = match &mut this.content {
+            Content::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Relay(relay) => Pin::new(relay).poll_frame(cx).map_err(Into::into),
+            Content::Control(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+        };
+        match &frame {
+            Poll::Pending => return frame,
+            Poll::Ready(None) => this.record.complete(),
+            Poll::Ready(Some(Ok(data))) => {
+                this.record.sent(data.data_ref().map_or(0, Bytes::len));
+                // The server does not ask again once a body of known length is whole.
+                if this.is_end_stream() {
+                    this.record.complete();
+                }
+            }
+            Poll::Ready(Some(Err(error))) => this.record.broke_off(error.as_ref()),
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Own(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Content::Relay(relay) => relay.is_end_stream(),
+            Content::Control(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Content::Relay(relay) => relay.size_hint(),
+            Content::Control(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Attaches the live token; on a 401 at most one replay with a newer one.
+
+use http::{Response, StatusCode};
+
+use super::problem::{self, Problem};
+use super::upstream::{Kind, Origin, Outgoing, Relay, SendError};
+use crate::token::{Lease, TokenHandle, Unavailable, Why};
+
+/// An answer, and what it took to get it.
+#[derive(Debug)]
+pub(super) struct Authorized {
+    pub(super) response: Response<Relay>,
+    pub(super) generation: u64,
+    pub(super) replayed: bool,
+}
+
+/// Sends `request` with a token. The 401 of a second attempt, like that of a first one that cannot be repeated, goes
+/// back as it came.
+pub(super) async fn send(
+    origin: &Origin,
+    tokens: &TokenHandle,
+    request: &Outgoing,
+) -> Result<Authorized, Problem> {
+    let lease = tokens.acquire().await.map_err(|error| unavailable(&error))?;
+    let (response, lease) = attempt(origin, tokens, request, lease).await?;
+    let generation = lease.generation();
+    if response.status() != StatusCode::UNAUTHORIZED {
+        request.body.settle();
+        tokens.accepted();
+        return Ok(Authorized { response, generation, replayed: false });
+    }
+    if !request.body.can_replay() {
+        tokens.refused(generation);
+        return Ok(Authorized { response, generation, replayed: false });
+    }
+    let Ok(newer) = tokens.renewed(generation).await else {
+        return Ok(Authorized { response, generation, replayed: false });
+    };
+    drop(response);
+    let (response, lease) = attempt(origin, tokens, request, newer).await?;
+    request.body.settle();
+    let generation = lease.generation();
+    if response.status() == StatusCode::UNAUTHORIZED {
+        tokens.not_the_token(generation);
+    } else {
+        tokens.accepted();
+    }
+    Ok(Authorized { response, generation, replayed: true })
+}
+
+async fn attempt(
+    origin: &Origin,
+    tokens: &TokenHandle,
+    request: &Outgoing,
+    lease: Lease,
+) -> Result<(Response<Relay>, Lease), Problem> {
+    origin.send(request, lease, tokens).await.map_err(|error| failed(&error))
+}
+
+fn unavailable(error: &Unavailable) -> Problem {
+    let kind = match error.why {
+        Why::Rejected(_) | Why::NoCredentials => problem::CREDENTIALS_REJECTED,
+        Why::WrongEndpoint(_) => problem::TOKEN_ENDPOINT_WRONG,
+        _ => problem::TOKEN_UNAVAILABLE,
+    };
+    Problem::new(kind, error.to_string()).retry_after(error.next_attempt)
+}
+
+fn failed(error: &SendError) -> Problem {
+    let kind = match &error.kind {
+        Kind::Dns => problem::UPSTREAM_DNS,
+        Kind::DnsTimeout => problem::UPSTREAM_DNS_TIMEOUT,
+        Kind::Refused => problem::UPSTREAM_REFUSED,
+        Kind::ConnectTimeout => problem::UPSTREAM_CONNECT_TIMEOUT,
+        Kind::Tls => problem::UPSTREAM_TLS,
+        Kind::OutboundProxy => problem::UPSTREAM_PROXY,
+        Kind::ResponseTimeout => problem::UPSTREAM_RESPONSE_TIMEOUT,
+        Kind::Protocol => problem::UPSTREAM_PROTOCOL,
+        Kind::Closed => problem::UPSTREAM_CLOSED,
+        Kind::ClientBodyIdle => problem::REQUEST_TIMEOUT,
+        Kind::ClientBodyBroken => problem::INVALID_REQUEST,
+        Kind::Token(error) => return unavailable(error),
+    };
+    Problem { close: kind.status.is_client_error(), ..Problem::new(kind, error.message.clone()) }
+}

@@ -1,0 +1,297 @@
+//! Which fields go through, in each direction.
+//!
+//! Declared deviation from RFC 9110 §5.1 (forward unknown fields): the fields listed here by name are dropped, because
+//! they would tell upstream about the caller's browser, let it act on the caller's browser, or change what a request
+//! means behind our back. Everything else passes, in order, `X-Airbyte-*` included.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+/// Fields of one connection (RFC 9110 §7.6.1), in either direction.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade" | "http2-settings"
+    ) || name.starts_with("proxy-")
+}
+
+fn is_dropped_from_request(name: &str) -> bool {
+    is_hop_by_hop(name)
+        || matches!(
+            name,
+            // Ours to set.
+            "authorization" | "host" | "airbyte-proxy-key"
+            // Answered by us.
+            | "expect"
+            // Of the caller's browser.
+            | "cookie" | "origin" | "referer"
+            // Of proxies before us.
+            | "forwarded" | "x-real-ip" | "x-client-ip"
+            // Would make a request mean something else than the guard has judged.
+            | "x-http-method-override" | "x-http-method" | "x-method-override" | "x-original-url"
+            | "x-rewrite-url"
+        )
+        || name.starts_with("sec-fetch-")
+        || name.starts_with("x-forwarded-")
+        || name.starts_with("access-control-request-")
+}
+
+fn is_dropped_from_response(name: &str) -> bool {
+    is_hop_by_hop(name)
+        || matches!(name, "set-cookie" | "strict-transport-security" | "alt-svc" | "clear-site-data")
+        || name.starts_with("access-control-")
+}
+
+/// Some servers read `Transfer_Encoding` as `Transfer-Encoding`; a field that only hides behind an underscore is
+/// judged by what it would become.
+fn judged(name: &HeaderName, is_dropped: fn(&str) -> bool) -> bool {
+    let name = name.as_str();
+    if !name.contains('_') {
+        return is_dropped(name);
+    }
+    let plain = name.replace('_', "-");
+    is_dropped(&plain) || plain == "content-length"
+}
+
+/// Options of `Connection` name further fields of this connection (RFC 9110 §7.6.1). The usual ones name none.
+fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|option| {
+            !option.is_empty()
+                && !option.eq_ignore_ascii_case("close")
+                && !option.eq_ignore_ascii_case("keep-alive")
+        })
+        .filter_map(|option| option.parse().ok())
+        // Naming these would change how the message is framed or what it is about; they are never of one hop.
+        .filter(|name| *name != header::CONTENT_LENGTH && *name != header::CONTENT_TYPE)
+        .collect()
+}
+
+fn filtered(headers: HeaderMap, is_dropped: fn(&str) -> bool, extra: usize) -> HeaderMap {
+    let nominated = nominated(&headers);
+    let mut kept = HeaderMap::with_capacity(headers.len() + extra);
+    let mut current: Option<HeaderName> = None;
+    // `None` repeats the name before it: lines of one name stay in order.
+    for (name, value) in headers {
+        if let Some(name) = name {
+            let drop = judged(&name, is_dropped) || nominated.contains(&name);
+            current = (!drop).then_some(name);
+        }
+        if let Some(name) = &current {
+            kept.append(name.clone(), value);
+        }
+    }
+    kept
+}
+
+/// The fields of a request to upstream, but for `Authorization` and `Host`, which are added when it is written.
+pub(super) fn for_upstream(headers: HeaderMap, via: &HeaderValue) -> HeaderMap {
+    let mut kept = filtered(headers, is_dropped_from_request, 4);
+    kept.append(header::VIA, via.clone());
+    // Airbyte has been reported to answer 403 where it is missing.
+    if !kept.contains_key(header::USER_AGENT) {
+        kept.insert(
+            header::USER_AGENT,
+            HeaderValue::from_static(concat!("airbyte-proxy/", env!("CARGO_PKG_VERSION"))),
+        );
+    }
+    kept
+}
+
+/// The fields of a response to the caller.
+pub(super) fn for_caller(headers: HeaderMap) -> HeaderMap {
+    let mut kept = filtered(headers, is_dropped_from_response, 4);
+    protect(&mut kept);
+    // The caller's request had no Authorization, so RFC 9111 §3.5 no longer keeps shared caches away.
+    kept.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
+    kept
+}
+
+/// A browser that gets hold of an answer must neither sniff it, nor embed it, nor run it.
+pub(super) fn protect(headers: &mut HeaderMap) {
+    const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CORP, HeaderValue::from_static("same-origin"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+}
+
+/// Whether the request has already been through this process (RFC 9110 §7.6.3).
+pub(super) fn is_loop(headers: &HeaderMap, pseudonym: &str) -> bool {
+    headers.get_all(header::VIA).iter().any(|value| {
+        value
+            .to_str()
+            .is_ok_and(|value| value.split(|c: char| c == ',' || c.is_whitespace()).any(|w| w == pseudonym))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn map(lines: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in lines {
+            map.append(name.parse::<HeaderName>().expect("name"), value.parse().expect("value"));
+        }
+        map
+    }
+
+    fn sent(lines: &[(&str, &str)]) -> HeaderMap {
+        for_upstream(map(lines), &HeaderValue::from_static("1.1 me"))
+    }
+
+    #[test]
+    fn fields_named_by_connection_are_dropped_in_both_directions() {
+        let lines = [
+            ("connection", "close, X-Foo"),
+            ("connection", ",, x-bar"),
+            ("x-foo", "1"),
+            ("x-bar", "2"),
+            ("x-baz", "3"),
+        ];
+        for kept in [sent(&lines), for_caller(map(&lines))] {
+            assert!(
+                !kept.contains_key("x-foo")
+                    && !kept.contains_key("x-bar")
+                    && !kept.contains_key("connection")
+            );
+            assert_eq!(kept["x-baz"], "3");
+        }
+    }
+
+    #[test]
+    fn connection_cannot_take_away_the_framing() {
+        let kept = sent(&[
+            ("connection", "content-length, content-type"),
+            ("content-length", "3"),
+            ("content-type", "a/b"),
+        ]);
+        assert_eq!(
+            (&kept["content-length"], &kept["content-type"]),
+            (&"3".parse().expect("v"), &"a/b".parse().expect("v"))
+        );
+    }
+
+    #[test]
+    fn request_fields_of_the_caller_stay_with_the_caller() {
+        for name in [
+            "authorization",
+            "cookie",
+            "origin",
+            "referer",
+            "sec-fetch-site",
+            "sec-fetch-mode",
+            "forwarded",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-real-ip",
+            "x-client-ip",
+            "x-http-method-override",
+            "x-http-method",
+            "x-method-override",
+            "x-original-url",
+            "x-rewrite-url",
+            "expect",
+            "upgrade",
+            "http2-settings",
+            "te",
+            "trailer",
+            "proxy-authorization",
+            "proxy-connection",
+            "keep-alive",
+            "airbyte-proxy-key",
+            "access-control-request-method",
+            "host",
+            "transfer-encoding",
+            "transfer_encoding",
+            "content_length",
+            "x_forwarded_for",
+            "x_http_method_override",
+            "authorization_",
+        ] {
+            let kept = sent(&[(name, "x")]);
+            let expected = name == "authorization_";
+            assert_eq!(kept.contains_key(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn airbytes_own_fields_and_unknown_ones_pass_in_order() {
+        let kept = sent(&[
+            ("x-airbyte-analytic-source", "s"),
+            ("x-a", "1"),
+            ("x-a", "2"),
+            ("x-a", "3"),
+            ("user-agent", "u"),
+        ]);
+        let values: Vec<_> = kept.get_all("x-a").iter().collect();
+        assert_eq!(values, ["1", "2", "3"]);
+        assert_eq!(
+            (&kept["x-airbyte-analytic-source"], &kept["user-agent"]),
+            (&"s".parse().expect("v"), &"u".parse().expect("v"))
+        );
+    }
+
+    #[test]
+    fn via_is_appended_and_a_missing_user_agent_added() {
+        let kept = sent(&[("via", "1.0 other")]);
+        let via: Vec<_> = kept.get_all("via").iter().collect();
+        assert_eq!(via, ["1.0 other", "1.1 me"]);
+        assert!(kept.contains_key("user-agent"));
+    }
+
+    #[test]
+    fn a_loop_is_our_own_pseudonym_only() {
+        assert!(is_loop(&map(&[("via", "1.1 a, 1.1 me")]), "me"));
+        assert!(!is_loop(&map(&[("via", "1.1 meme, 1.1 a")]), "me"));
+    }
+
+    #[test]
+    fn responses_cannot_act_on_the_callers_browser() {
+        for name in [
+            "set-cookie",
+            "access-control-allow-origin",
+            "strict-transport-security",
+            "alt-svc",
+            "clear-site-data",
+            "proxy-authenticate",
+            "keep-alive",
+        ] {
+            assert!(!for_caller(map(&[(name, "x")])).contains_key(name), "{name}");
+        }
+        let kept = for_caller(map(&[
+            ("www-authenticate", "Bearer"),
+            ("etag", "\"x\""),
+            ("cache-control", "max-age=1"),
+        ]));
+        assert_eq!(
+            (&kept["www-authenticate"], &kept["cache-control"]),
+            (&"Bearer".parse().expect("v"), &"max-age=1".parse().expect("v"))
+        );
+        assert_eq!(for_caller(HeaderMap::new())["cache-control"], "private");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_of_one_hop_and_no_credential_ever_reaches_upstream(
+            lines in prop::collection::vec(("[a-z_-]{1,24}|connection|authorization|te|upgrade|cookie", "[ -~]{0,20}"), 0..20)
+        ) {
+            let mut headers = HeaderMap::new();
+            for (name, value) in &lines {
+                if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
+                    headers.append(name, value);
+                }
+            }
+            let kept = for_upstream(headers, &HeaderValue::from_static("1.1 me"));
+            for name in kept.keys() {
+                prop_assert!(!is_dropped_from_request(name.as_str()), "{name}");
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Why a request got no answer from upstream.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::token::Unavailable;
+
+/// What went wrong, for the problem that is shown and for the decision to try again.
+#[derive(Debug, Clone)]
+pub(crate) struct SendError {
+    pub(crate) kind: Kind,
+    /// One sentence for a person; no header, body or query is in it.
+    pub(crate) message: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Dns,
+    DnsTimeout,
+    Refused,
+    ConnectTimeout,
+    Tls,
+    OutboundProxy,
+    ResponseTimeout,
+    Protocol,
+    /// Upstream closed the connection instead of answering.
+    Closed,
+    ClientBodyIdle,
+    ClientBodyBroken,
+    /// The token died while a connection was being made, and no other came.
+    Token(Unavailable),
+}
+
+impl SendError {
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// What an error of the HTTP library means once a request was under way.
+    pub(super) fn from_hyper(error: &hyper::Error) -> Self {
+        let cause = root_cause(error);
+        if error.is_parse() || error.is_parse_status() || error.is_parse_too_large() {
+            return Self::new(Kind::Protocol, format!("the answer is not well-formed HTTP ({cause})"));
+        }
+        if is_h2_protocol(error) {
+            return Self::new(Kind::Protocol, format!("the answer is not well-formed HTTP/2 ({cause})"));
+        }
+        Self::new(Kind::Closed, format!("the connection was closed before an answer ({cause})"))
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for SendError {}
+
+/// The error inside of which there is no other.
+pub(super) fn root_cause(error: &(dyn StdError + 'static)) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+pub(super) fn find_in<'a, E: StdError + 'static>(
+    error: &'a (dyn StdError + Send + Sync + 'static),
+) -> Option<&'a E> {
+    find(error)
+}
+
+fn is_h2_protocol(error: &hyper::Error) -> bool {
+    find::<h2::Error>(error).is_some_and(|e| e.reason() == Some(h2::Reason::PROTOCOL_ERROR))
+}
+
+/// Whether upstream says that it has not begun to process the request (RFC 9113 §8.7): `REFUSED_STREAM`, or a graceful
+/// GOAWAY whose last stream is before ours. A GOAWAY with an error code also ends streams that were being processed.
+pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
+    find::<h2::Error>(error).is_some_and(|e| {
+        let refused = e.is_reset() && e.reason() == Some(h2::Reason::REFUSED_STREAM);
+        let graceful = e.is_go_away() && e.reason() == Some(h2::Reason::NO_ERROR);
+        e.is_remote() && (refused || graceful)
+    })
+}

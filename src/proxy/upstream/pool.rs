@@ -1,0 +1,256 @@
+//! The connections of one worker to one origin.
+//!
+//! HTTP/1.1 connections wait on a stack, the most recently used on top. Of HTTP/2 there is one, and more only while
+//! its streams do not suffice. Until the protocol is known, and always for HTTP/2, a burst of requests causes one dial
+//! and not many. A dial runs in a task of its own: a caller that leaves cancels nothing for the others.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+use super::connection::{Connection, H1, H2};
+use super::dial::Dialer;
+use super::error::{Kind, SendError};
+use crate::clock::Stopwatch;
+
+/// More HTTP/2 connections than this share the streams they have.
+const MAX_H2: usize = 8;
+/// Kept HTTP/1.1 connections; more are closed after use.
+const MAX_IDLE: usize = 256;
+
+#[derive(Debug)]
+pub(super) struct Pool {
+    dialer: Dialer,
+    prior_knowledge_h2: bool,
+    idle_timeout: Duration,
+    max_age: Duration,
+    state: Mutex<State>,
+    this: Weak<Self>,
+}
+
+#[derive(Debug)]
+struct State {
+    protocol: Protocol,
+    idle: Vec<(H1, Stopwatch)>,
+    h2: Vec<H2>,
+    /// The dial that everybody waits for.
+    shared_dial: Option<SharedDial>,
+    sweeping: bool,
+    /// Changes when the machine wakes from a suspend.
+    resumed: watch::Receiver<u64>,
+}
+
+impl State {
+    fn keep_h2(&mut self, h2: H2) {
+        self.protocol = Protocol::Http2;
+        self.h2.push(h2);
+    }
+}
+
+type SharedDial = watch::Receiver<Option<Result<(), SendError>>>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Unknown,
+    Http1,
+    Http2,
+}
+
+/// How to come by a connection.
+enum Way {
+    Have(Connection),
+    Own(oneshot::Receiver<Result<Connection, SendError>>),
+    Shared(SharedDial),
+}
+
+impl Pool {
+    pub(super) fn new(
+        dialer: Dialer,
+        prior_knowledge_h2: bool,
+        idle_timeout: Duration,
+        max_age: Duration,
+        resumed: watch::Receiver<u64>,
+    ) -> Arc<Self> {
+        let state = State {
+            protocol: Protocol::Unknown,
+            idle: Vec::new(),
+            h2: Vec::new(),
+            shared_dial: None,
+            sweeping: false,
+            resumed,
+        };
+        Arc::new_cyclic(|this| Self {
+            dialer,
+            prior_knowledge_h2,
+            idle_timeout,
+            max_age,
+            state: Mutex::new(state),
+            this: this.clone(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection that can take a request now.
+    pub(super) async fn checkout(&self) -> Result<Connection, SendError> {
+        loop {
+            // In a statement of its own: the lock must be gone before anything is awaited.
+            let way = self.way();
+            let connection = match way {
+                Way::Have(connection) => connection,
+                Way::Own(dialled) => return dialled.await.unwrap_or_else(|_| Err(dial_lost())),
+                Way::Shared(mut dial) => {
+                    let ended = dial.wait_for(Option::is_some).await.map(|result| result.clone());
+                    ended.ok().flatten().unwrap_or_else(|| Err(dial_lost()))?;
+                    continue;
+                }
+            };
+            match connection {
+                // One turn of its driver, unless it has died meanwhile.
+                Connection::H1(mut h1) => {
+                    if h1.sender.ready().await.is_ok() {
+                        return Ok(Connection::H1(h1));
+                    }
+                }
+                h2 @ Connection::H2(..) => return Ok(h2),
+            }
+        }
+    }
+
+    /// Makes the first connection before anybody asks.
+    pub(super) fn warm(&self) {
+        let mut state = self.lock();
+        if state.idle.is_empty() && state.h2.is_empty() {
+            self.shared_dial(&mut state);
+        }
+    }
+
+    /// A connection whose response has been read to its end.
+    pub(super) fn put_back(&self, h1: H1) {
+        if h1.sender.is_closed() || h1.born.elapsed() >= self.max_age {
+            return;
+        }
+        let mut state = self.lock();
+        if state.idle.len() >= MAX_IDLE {
+            return;
+        }
+        state.idle.push((h1, Stopwatch::start()));
+        self.sweep_later(&mut state);
+    }
+
+    fn way(&self) -> Way {
+        let mut state = self.lock();
+        if state.resumed.has_changed().unwrap_or(false) {
+            state.resumed.mark_unchanged();
+            state.idle.clear();
+            state.h2.clear();
+        }
+        if let Some(h2) = self.h2(&mut state) {
+            return Way::Have(h2);
+        }
+        while let Some((h1, since)) = state.idle.pop() {
+            if !h1.sender.is_closed() && since.elapsed() < self.idle_timeout {
+                return Way::Have(Connection::H1(h1));
+            }
+        }
+        if state.protocol == Protocol::Http1 {
+            drop(state);
+            return Way::Own(self.own_dial());
+        }
+        Way::Shared(self.shared_dial(&mut state))
+    }
+
+    fn h2(&self, state: &mut State) -> Option<Connection> {
+        state.h2.retain(|h2| !h2.sender.is_closed() && h2.born.elapsed() < self.max_age);
+        let best = state.h2.iter_mut().max_by_key(|h2| h2.room())?;
+        let picked = best.clone();
+        best.reused = true;
+        // Replaced in the background before its time is up, so that no request pays for the dial.
+        if picked.born.elapsed() > self.max_age * 9 / 10 && state.h2.len() == 1 {
+            self.shared_dial(state);
+        }
+        (picked.room() > 0 || state.h2.len() >= MAX_H2).then(|| {
+            let share = picked.share();
+            Connection::H2(picked, share)
+        })
+    }
+
+    fn shared_dial(&self, state: &mut State) -> SharedDial {
+        if let Some(dial) = &state.shared_dial {
+            return dial.clone();
+        }
+        let (ended, dial) = watch::channel(None);
+        state.shared_dial = Some(dial.clone());
+        let Some(pool) = self.this.upgrade() else { return dial };
+        tokio::spawn(async move {
+            let result = pool.dial().await;
+            let mut state = pool.lock();
+            state.shared_dial = None;
+            let result = result.map(|connection| pool.keep(&mut state, connection));
+            drop(state);
+            let _ = ended.send(Some(result));
+        });
+        dial
+    }
+
+    fn own_dial(&self) -> oneshot::Receiver<Result<Connection, SendError>> {
+        let (ended, dialled) = oneshot::channel();
+        if let Some(pool) = self.this.upgrade() {
+            tokio::spawn(async move {
+                let result = pool.dial().await;
+                if let Ok(Connection::H2(h2, _)) = &result {
+                    pool.lock().keep_h2(h2.clone());
+                }
+                // The caller has left: somebody else may use it.
+                if let Err(Ok(connection @ Connection::H1(_))) = ended.send(result) {
+                    pool.keep(&mut pool.lock(), connection);
+                }
+            });
+        }
+        dialled
+    }
+
+    async fn dial(&self) -> Result<Connection, SendError> {
+        Connection::open(self.dialer.dial().await?, self.prior_knowledge_h2).await
+    }
+
+    fn keep(&self, state: &mut State, connection: Connection) {
+        match connection {
+            Connection::H1(h1) => {
+                state.protocol = Protocol::Http1;
+                state.idle.push((h1, Stopwatch::start()));
+                self.sweep_later(state);
+            }
+            Connection::H2(h2, _) => state.keep_h2(h2),
+        }
+    }
+
+    /// Closes what nobody uses. The task ends when nothing is left to close.
+    fn sweep_later(&self, state: &mut State) {
+        if std::mem::replace(&mut state.sweeping, true) {
+            return;
+        }
+        let (pool, pause) = (self.this.clone(), self.idle_timeout);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(pause).await;
+                let Some(pool) = pool.upgrade() else { return };
+                let mut state = pool.lock();
+                state
+                    .idle
+                    .retain(|(h1, since)| !h1.sender.is_closed() && since.elapsed() < pool.idle_timeout);
+                if state.idle.is_empty() {
+                    state.sweeping = false;
+                    return;
+                }
+            }
+        });
+    }
+}
+
+fn dial_lost() -> SendError {
+    SendError::new(Kind::Refused, "the connection attempt was given up")
+}

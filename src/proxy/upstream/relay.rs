@@ -1,0 +1,91 @@
+//! A response body on its way through: frame by frame, and truncation looks like truncation.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::connection::Held;
+use super::pool::Pool;
+use crate::proxy::idle::IdleTimer;
+
+/// The body of an upstream response. Gives the connection back when it has ended.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    incoming: Incoming,
+    held: Option<(Held, Arc<Pool>)>,
+    idle: IdleTimer,
+    limit: Duration,
+}
+
+/// Why a response body did not end properly.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RelayError {
+    #[error("upstream broke off within a response body")]
+    BrokeOff(#[source] hyper::Error),
+    #[error("upstream sent nothing for {} s within a response body", .0.as_secs())]
+    Idle(Duration),
+}
+
+impl Relay {
+    pub(super) fn new(incoming: Incoming, held: Held, pool: Arc<Pool>, limit: Duration) -> Self {
+        let mut relay = Self { incoming, held: Some((held, pool)), idle: IdleTimer::new(limit), limit };
+        relay.release_at_end();
+        relay
+    }
+
+    fn release_at_end(&mut self) {
+        if self.incoming.is_end_stream() {
+            self.release();
+        }
+    }
+
+    fn release(&mut self) {
+        if let Some((Held::H1(h1), pool)) = self.held.take() {
+            pool.put_back(h1);
+        }
+    }
+}
+
+impl Body for Relay {
+    type Data = Bytes;
+    type Error = RelayError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
+        loop {
+            let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+                let limit = self.limit;
+                return self.idle.poll(cx).map(|()| Some(Err(RelayError::Idle(limit))));
+            };
+            self.idle.progress();
+            match frame {
+                None => {
+                    self.release();
+                    return Poll::Ready(None);
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(RelayError::BrokeOff(error)))),
+                Some(Ok(frame)) => {
+                    // Trailers are dropped: what they may say is for the hop that sent them to know.
+                    let Ok(data) = frame.into_data() else { continue };
+                    self.release_at_end();
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
