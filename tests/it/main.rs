@@ -1,3 +1,5 @@
-//! Integration tests, one binary. Table of contents to come.
+//! Integration tests, one binary.
+//!
+//! - `simulator`: the simulated Airbyte answers the official SDK
 
-fn main() {}
+mod simulator;
