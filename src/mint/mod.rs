@@ -86,10 +86,8 @@ impl HttpMinter {
             .timeout(config.timeout)
             // Minutes pass between two requests; a kept connection would mostly be a dead one.
             .pool_max_idle_per_host(0)
+            .tls_backend_preconfigured(Arc::unwrap_or_clone(outbound.tls(&[b"http/1.1"])))
             .no_proxy();
-        if let Some(tls) = outbound.tls(&[b"http/1.1"]) {
-            client = client.tls_backend_preconfigured(Arc::unwrap_or_clone(tls));
-        }
         if let Some(hop) = outbound.hop(&config.url)? {
             let mut proxy = reqwest::Proxy::all(hop.uri.to_string())?;
             if let Some(auth) = hop.auth {

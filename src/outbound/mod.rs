@@ -17,7 +17,7 @@ use crate::airbyte::BaseUrl;
 /// Trust and proxies, resolved once at start.
 #[derive(Debug, Clone)]
 pub struct Outbound {
-    tls: Option<tls::Trust>,
+    trust: tls::Trust,
     proxies: proxies::Proxies,
 }
 
@@ -37,14 +37,14 @@ impl Outbound {
         ca_file: Option<&Path>,
         proxy: &OutboundProxy,
     ) -> Result<Self, OutboundError> {
-        let tls =
-            if targets.iter().any(|url| url.is_https()) { Some(tls::Trust::load(ca_file)?) } else { None };
-        Ok(Self { tls, proxies: proxies::Proxies::new(proxy) })
+        let encrypted = targets.iter().any(|url| url.is_https());
+        let trust = if encrypted { tls::Trust::load(ca_file)? } else { tls::Trust::nobody()? };
+        Ok(Self { trust, proxies: proxies::Proxies::new(proxy) })
     }
 
-    /// TLS for a client that offers `alpn`; `None` if no target was https.
-    pub fn tls(&self, alpn: &[&[u8]]) -> Option<Arc<ClientConfig>> {
-        self.tls.as_ref().map(|trust| trust.client(alpn))
+    /// TLS for a client that offers `alpn`. Trusts nobody if no target was https.
+    pub fn tls(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
+        self.trust.client(alpn)
     }
 
     /// The proxy on the way to `target`, if there is one.

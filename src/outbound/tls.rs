@@ -5,10 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::ClientConfig;
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use rustls_platform_verifier::Verifier;
 
 /// Why no server can be trusted.
@@ -36,17 +36,23 @@ pub enum TlsError {
 pub(super) struct Trust(ClientConfig);
 
 impl Trust {
+    /// The platform's roots, and those in `ca_file`.
     pub(super) fn load(ca_file: Option<&Path>) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let extra = ca_file.map(certificates).transpose()?.unwrap_or_default();
         let verifier =
             Verifier::new_with_extra_roots(extra, Arc::clone(&provider)).map_err(TlsError::NoRoots)?;
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(TlsError::Provider)?
+        let config = versions(provider)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
+        Ok(Self(config))
+    }
+
+    /// For a process that talks to nobody over TLS: loading roots takes milliseconds that a start need not spend.
+    pub(super) fn nobody() -> Result<Self, TlsError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let config = versions(provider)?.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
         Ok(Self(config))
     }
 
@@ -55,6 +61,12 @@ impl Trust {
         config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
         Arc::new(config)
     }
+}
+
+fn versions(provider: Arc<CryptoProvider>) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TlsError> {
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Provider)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -1,5 +1,8 @@
 //! Integration tests, one binary.
 //!
-//! - `simulator`: the simulated Airbyte answers the official SDK
+//! * `forwarding`: what reaches upstream, what reaches the caller
+//! * `simulator`: the simulated Airbyte against its real clients
 
+mod forwarding;
+mod harness;
 mod simulator;

@@ -73,8 +73,7 @@ impl Dialer {
         let tls = if url.is_https() {
             let name =
                 ServerName::try_from(host.clone()).map_err(|_| SetupError::ServerName(host.clone()))?;
-            // Never in the clear because something was not set up.
-            Some((outbound.tls(alpn).ok_or(SetupError::NoTls)?, name))
+            Some((outbound.tls(alpn), name))
         } else {
             None
         };

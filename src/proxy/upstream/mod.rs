@@ -90,9 +90,6 @@ pub enum SetupError {
     /// An https host that no certificate can name.
     #[error("\"{0}\" is no name that a certificate can be checked against")]
     ServerName(String),
-    /// The roots of trust were not loaded.
-    #[error("an https upstream needs root certificates")]
-    NoTls,
 }
 
 /// One origin, as one worker sees it.

@@ -1,0 +1,5 @@
+//! Verbs for tests: start an upstream, start the proxy in front of it, ask, look.
+
+pub(crate) mod daemon;
+pub(crate) mod tls;
+pub(crate) mod upstream;
