@@ -1,6 +1,37 @@
 //! What the user wrote (raw) → values that cannot be wrong.
+//!
+//! * `keys`: the one table of keys; `environment`, `file`: the layers; `raw`, `value`, `listen`: one value;
+//! * `settings`: the layers merged; `validate`: settings → [`Config`]; `credentials`: layers → a secret source;
+//! * `problem`: what is wrong, all of it at once; `warnings`: what is merely odd.
+//!
+//! Flag beats environment beats file beats default. This room reads files and runs nothing.
 
+use std::path::PathBuf;
+
+use crate::secret::{Secret, Source};
+use crate::server::Listen;
 use crate::{mint, proxy, server, telemetry, token};
+
+mod credentials;
+mod environment;
+mod file;
+pub mod keys;
+mod listen;
+mod problem;
+mod raw;
+mod settings;
+mod suggest;
+mod validate;
+mod value;
+mod warnings;
+
+pub use environment::Environment;
+pub use keys::{KEYS, Key};
+pub use problem::{Origin, Problem, Problems};
+
+use file::File;
+use problem::Wrong;
+use settings::Settings;
 
 /// Everything the daemon needs to run, valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,3 +49,145 @@ pub struct Config {
     /// Logs.
     pub log: telemetry::Config,
 }
+
+/// What was given on the command line.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// Keys, with all values in the order in which they were given.
+    pub values: Vec<(&'static Key, Vec<String>)>,
+    /// What `--client-secret-stdin` has read.
+    pub client_secret: Option<Secret>,
+}
+
+/// A valid configuration, and what is worth telling about it.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What to run with.
+    pub config: Config,
+    /// Where the credentials come from; none were given anywhere if this is none. Files have been looked at and are
+    /// fine; a command has not been run.
+    pub credentials: Option<Source>,
+    /// Lines for the user at start-up, without secrets.
+    pub warnings: Vec<String>,
+    /// Every key but those of the credentials, as `check` shows it.
+    pub rows: Vec<Row>,
+    /// The configuration file, if there is one.
+    pub file: Option<PathBuf>,
+}
+
+/// One effective setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// `upstream.api_url`.
+    pub key: &'static str,
+    /// In TOML, with secrets cut out. None: not set.
+    pub value: Option<String>,
+    /// Where it was written.
+    pub origin: Origin,
+}
+
+/// Loads and checks everything. Reads the configuration file, the secret files and `upstream.ca_file`.
+pub fn load(flags: &Flags, env: &Environment) -> Result<Loaded, Problems> {
+    let mut problems = Problems::default();
+    let (mut settings, file) = layers(flags, env, &mut problems);
+    let config = validate::build(&mut settings, &mut problems);
+    trusted_certificates(&settings, &mut problems);
+    let credentials = credentials::choose(&settings, flags.client_secret.as_ref(), env, &mut problems);
+    let mut warnings = Vec::new();
+    match credentials.as_ref().map_or(Ok(Vec::new()), Source::inspect) {
+        Ok(found) => warnings.extend(found),
+        Err(errors) => errors.iter().for_each(|error| problems.add(error.into())),
+    }
+    let Some(config) = config.filter(|_| problems.is_empty()) else {
+        return Err(problems);
+    };
+    warnings.extend(warnings::all(&config, file.as_ref(), env));
+    let rows = rows(&settings);
+    Ok(Loaded { config, credentials, warnings, rows, file: file.map(|file| file.path) })
+}
+
+/// The configuration of a proxy whose upstream and credentials somebody else provides (`demo`): no file is read, and
+/// only listeners, limits, drain and logs may be set.
+pub fn load_local(flags: &Flags, env: &Environment) -> Result<Config, Problems> {
+    let mut problems = Problems::default();
+    let mut settings = Settings::defaults(&mut problems);
+    settings.add_environment(env, &mut problems, is_local);
+    let elsewhere = |flag: String| Wrong::new("does nothing here").at(&Origin::Flag(flag), "");
+    if flags.config.is_some() {
+        problems.add(elsewhere("--config".to_owned()));
+    }
+    if flags.client_secret.is_some() {
+        problems.add(elsewhere("--client-secret-stdin".to_owned()));
+    }
+    for (key, texts) in &flags.values {
+        if is_local(key) {
+            settings.add_texts(key, texts, Origin::Flag(key.flag()), &mut problems);
+        } else {
+            problems.add(elsewhere(key.flag()));
+        }
+    }
+    let config = validate::build(&mut settings, &mut problems);
+    config.filter(|_| problems.is_empty()).ok_or(problems)
+}
+
+/// Where a daemon with this configuration listens. Problems are that daemon's to tell.
+pub fn listeners(flags: &Flags, env: &Environment) -> Vec<Listen> {
+    let mut problems = Problems::default();
+    let (mut settings, _) = layers(flags, env, &mut problems);
+    validate::listeners(&mut settings, &mut problems)
+}
+
+fn is_local(key: &Key) -> bool {
+    !["upstream.", "token.", "credentials."].iter().any(|section| key.name.starts_with(section))
+}
+
+/// Defaults, then file, environment, flags: each replaces what came before.
+fn layers(flags: &Flags, env: &Environment, problems: &mut Problems) -> (Settings, Option<File>) {
+    let mut settings = Settings::defaults(problems);
+    let named = flags.config.clone().or_else(|| env.get(settings::CONFIG_VARIABLE).map(PathBuf::from));
+    let file = if named.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+        let origin = Origin::Env(format!("--config or {}", settings::CONFIG_VARIABLE));
+        problems.add(Wrong::new("is empty").hint("leave it out to use the default places").at(&origin, ""));
+        None
+    } else {
+        file::read(named.as_deref(), env, problems)
+    };
+    if let Some(file) = &file {
+        settings.add_file(file, problems);
+    }
+    settings.add_environment(env, problems, |_| true);
+    for (key, texts) in &flags.values {
+        settings.add_texts(key, texts, Origin::Flag(key.flag()), problems);
+    }
+    (settings, file)
+}
+
+fn trusted_certificates(settings: &Settings, problems: &mut Problems) {
+    const NAME: &str = "upstream.ca_file";
+    let Some(path) = settings.path(NAME) else { return };
+    let wrong = match std::fs::read(path) {
+        Ok(pem) if pem.windows(27).any(|window| window == b"-----BEGIN CERTIFICATE-----") => return,
+        Ok(_) => Wrong::new(format!("{} holds no certificate", path.display()))
+            .hint("PEM: it contains -----BEGIN CERTIFICATE-----"),
+        Err(error) => Wrong::new(format!("{}: {}", path.display(), error.kind())),
+    };
+    problems.add(settings.problem(NAME, wrong));
+}
+
+fn rows(settings: &Settings) -> Vec<Row> {
+    let keys = KEYS.iter().filter(|key| key.credential().is_none());
+    keys.map(|key| {
+        let entry = settings.entry(key.name);
+        Row {
+            key: key.name,
+            value: entry.map(|entry| entry.shown.clone()),
+            origin: entry.map_or(Origin::Default, |entry| entry.origin.clone()),
+        }
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests;

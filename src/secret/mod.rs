@@ -7,6 +7,18 @@ use std::fmt;
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
+mod command;
+mod content;
+mod file;
+#[cfg(unix)]
+mod permissions;
+mod source;
+
+pub use command::CommandError;
+pub use content::InvalidContent;
+pub use file::{FileError, Trusted};
+pub use source::{Fingerprint, Half, Origin, SecretError, SecretErrorKind, Source};
+
 /// A string that must not appear in any output. Zeroised when dropped.
 #[derive(Clone)]
 pub struct Secret(SecretString);

@@ -1,0 +1,247 @@
+//! Settings, each right by itself → a configuration that is right as a whole.
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+
+use tracing::level_filters::LevelFilter;
+
+use super::Config;
+use super::listen;
+use super::problem::{Problems, Wrong};
+use super::raw::quoted;
+use super::settings::Settings;
+use super::value::Value;
+use crate::airbyte::{BaseUrl, paths};
+use crate::proxy::upstream::{HttpVersion, OutboundProxy};
+use crate::server::Listen;
+use crate::{mint, proxy, server, telemetry, token};
+
+const CLOUD_API_HOST: &str = "api.airbyte.com";
+const CLOUD_WEB_HOST: &str = "cloud.airbyte.com";
+const CLOUD_CONFIG_API_URL: &str = "https://cloud.airbyte.com/api/v1";
+const CONFIG_API_PATH: &str = "/api/v1";
+
+/// Builds the configuration. None only where `problems` says why.
+pub(super) fn build(settings: &mut Settings, problems: &mut Problems) -> Option<Config> {
+    let server = server(settings, problems);
+    let upstream = upstream(settings, &server.listen, problems);
+    let mint = upstream.as_ref().and_then(|upstream| mint(settings, upstream, problems));
+    let proxy = proxy(settings, problems);
+    Some(Config {
+        server,
+        proxy,
+        upstream: upstream?,
+        mint: mint?,
+        token: token::Config { max_lifetime: settings.duration("token.max_lifetime") },
+        log: log(settings),
+    })
+}
+
+fn server(settings: &mut Settings, problems: &mut Problems) -> server::Config {
+    let workers = usize::try_from(settings.count("workers")).ok().and_then(NonZeroUsize::new);
+    server::Config {
+        listen: listeners(settings, problems),
+        published_port: settings.switch("published_port"),
+        workers: workers.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
+        max_connections: settings.size("limits.connections"),
+        head_timeout: settings.duration("limits.head_timeout"),
+        idle_timeout: settings.duration("limits.idle_timeout"),
+        write_timeout: settings.duration("limits.write_timeout"),
+        drain_delay: settings.duration("drain.delay"),
+        drain_grace: settings.duration("drain.grace"),
+    }
+}
+
+/// Where to listen, after `published_port` has had its say.
+pub(super) fn listeners(settings: &mut Settings, problems: &mut Problems) -> Vec<Listen> {
+    let published = settings.switch("published_port");
+    let Some(Value::Listen(listen)) = settings.value("listen") else {
+        return Vec::new();
+    };
+    let listen = listen.clone();
+    if published && !settings.is_given("listen") {
+        let everywhere = listen::everywhere(default_port());
+        let shown: Vec<_> = everywhere.iter().map(|one| quoted(&listen::shown(one))).collect();
+        settings.derive("listen", Value::Listen(everywhere.clone()), format!("[{}]", shown.join(", ")));
+        return everywhere;
+    }
+    if let Some(open) = listen.iter().find(|one| !listen::is_local(one) && !published) {
+        let open = listen::shown(open);
+        let wrong = Wrong::new(format!(
+            "{open} is reachable from other machines, where anyone could use your Airbyte account"
+        ));
+        let hint = "127.0.0.1:8484, or --published-port in a container whose port is published to this machine \
+                    only:\ndocker run -p 127.0.0.1:8484:8484 …";
+        problems.add(settings.problem("listen", wrong.hint(hint)));
+    }
+    listen
+}
+
+fn default_port() -> u16 {
+    let default = server::Config::default();
+    default
+        .listen
+        .iter()
+        .find_map(|one| if let Listen::Tcp(at) = one { Some(at.port()) } else { None })
+        .unwrap_or(0)
+}
+
+fn upstream(
+    settings: &mut Settings,
+    listen: &[Listen],
+    problems: &mut Problems,
+) -> Option<proxy::upstream::Config> {
+    let api_url = settings.url("upstream.api_url")?.clone();
+    encrypted(settings, "upstream.api_url", &api_url, problems);
+    plausible(settings, &api_url, listen, problems);
+    Some(proxy::upstream::Config {
+        config_api_url: config_api_url(settings, &api_url, problems),
+        api_url,
+        ca_file: settings.path("upstream.ca_file").cloned(),
+        http: match settings.word("upstream.http") {
+            "http1" => HttpVersion::Http1,
+            "http2" => HttpVersion::Http2,
+            _ => HttpVersion::Auto,
+        },
+        proxy: match settings.value("upstream.proxy") {
+            Some(Value::Proxy(proxy)) => proxy.clone(),
+            _ => OutboundProxy::default(),
+        },
+        connect_timeout: settings.duration("upstream.connect_timeout"),
+        response_timeout: settings.duration("upstream.response_timeout"),
+        body_idle_timeout: settings.duration("upstream.body_idle_timeout"),
+        idle_timeout: settings.duration("upstream.idle_timeout"),
+        max_age: settings.duration("upstream.max_age"),
+    })
+}
+
+/// Plain http carries the secret or the token in clear.
+fn encrypted(settings: &Settings, name: &str, url: &BaseUrl, problems: &mut Problems) {
+    if url.is_https() || url.is_loopback() || settings.switch("upstream.allow_http") {
+        return;
+    }
+    let what = format!("plain http to {} would send the client secret and every token in clear", url.host());
+    let hint = "https://, or upstream.allow_http = true where the network between is yours alone";
+    problems.add(settings.problem(name, Wrong::new(what).hint(hint)));
+}
+
+/// URLs that cannot be meant, and would end in a misleading 401.
+fn plausible(settings: &Settings, url: &BaseUrl, listen: &[Listen], problems: &mut Problems) {
+    let mut wrong = |what: &str, hint: &str| {
+        problems.add(settings.problem("upstream.api_url", Wrong::new(what).hint(hint)));
+    };
+    if url.host().eq_ignore_ascii_case(CLOUD_WEB_HOST) {
+        wrong("is Airbyte Cloud's web UI, not its API", paths::CLOUD_API_URL);
+    } else if url.host().eq_ignore_ascii_case(CLOUD_API_HOST) && url.path() != "/v1" {
+        wrong("Airbyte Cloud's API lives at /v1", paths::CLOUD_API_URL);
+    } else if !url.is_https() && listen.iter().any(|listen| is_own(url, listen)) {
+        wrong("is the address that this proxy itself listens on", "the URL of Airbyte, not of the proxy");
+    }
+}
+
+fn is_own(url: &BaseUrl, listen: &Listen) -> bool {
+    let Listen::Tcp(address) = listen else { return false };
+    let host = url.host().trim_start_matches('[').trim_end_matches(']');
+    let same_host = match host.parse::<IpAddr>() {
+        Ok(ip) => address.ip() == ip || (address.ip().is_unspecified() && ip.is_loopback()),
+        Err(_) => url.is_loopback() && (address.ip().is_loopback() || address.ip().is_unspecified()),
+    };
+    same_host && address.port() == url.port()
+}
+
+fn config_api_url(settings: &mut Settings, api_url: &BaseUrl, problems: &mut Problems) -> Option<BaseUrl> {
+    const NAME: &str = "upstream.config_api_url";
+    match settings.value(NAME)? {
+        Value::Url(url) => {
+            let url = url.clone();
+            encrypted(settings, NAME, &url, problems);
+            Some(url)
+        }
+        _ if api_url.host().eq_ignore_ascii_case(CLOUD_API_HOST) => {
+            let wrong = Wrong::new("\"auto\" is for self-managed Airbyte; Cloud has it on another host");
+            problems.add(settings.problem(NAME, wrong.hint(format!("\"{CLOUD_CONFIG_API_URL}\""))));
+            None
+        }
+        _ => {
+            let url = api_url.with_path(CONFIG_API_PATH);
+            settings.derive(NAME, Value::Url(url.clone()), quoted(&url.to_string()));
+            Some(url)
+        }
+    }
+}
+
+fn mint(
+    settings: &mut Settings,
+    upstream: &proxy::upstream::Config,
+    problems: &mut Problems,
+) -> Option<mint::Config> {
+    const NAME: &str = "token.url";
+    let url = if let Some(url) = settings.url(NAME) {
+        let url = url.clone();
+        encrypted(settings, NAME, &url, problems);
+        same_host(settings, &url, upstream, problems);
+        url
+    } else if settings.is_wrong(NAME) {
+        return None;
+    } else {
+        let url = upstream.api_url.join(paths::TOKEN_ENDPOINT);
+        settings.derive(NAME, Value::Url(url.clone()), quoted(&url.to_string()));
+        url
+    };
+    let body = match settings.word("token.body") {
+        "form" => mint::BodyFormat::Form,
+        _ => mint::BodyFormat::Json,
+    };
+    Some(mint::Config { body, ..mint::Config::new(url) })
+}
+
+/// The permanent secret goes to the token endpoint: a slip there must not hand it to a stranger (RFC 9700 §4.12).
+fn same_host(
+    settings: &Settings,
+    url: &BaseUrl,
+    upstream: &proxy::upstream::Config,
+    problems: &mut Problems,
+) {
+    let known = [Some(&upstream.api_url), upstream.config_api_url.as_ref()];
+    let mut known = known.into_iter().flatten();
+    if settings.switch("token.allow_other_host")
+        || known.any(|known| known.host().eq_ignore_ascii_case(url.host()))
+    {
+        return;
+    }
+    let what = format!(
+        "the client secret would go to {}, but upstream.api_url is at {}",
+        url.host(),
+        upstream.api_url.host()
+    );
+    let hint = "use the same host, or token.allow_other_host = true where the other one is yours too";
+    problems.add(settings.problem("token.url", Wrong::new(what).hint(hint)));
+}
+
+fn proxy(settings: &Settings, problems: &mut Problems) -> proxy::Config {
+    const ONE: &str = "limits.replay_body";
+    const ALL: &str = "limits.replay_total";
+    let both = settings.entry(ONE).is_some() && settings.entry(ALL).is_some();
+    if both && settings.size(ALL) < settings.size(ONE) {
+        let name = if settings.is_given(ALL) { ALL } else { ONE };
+        let wrong = Wrong::new(format!("{ALL} must not be less than {ONE}"));
+        problems.add(settings.problem(name, wrong.hint("raise the one or lower the other")));
+    }
+    proxy::Config {
+        max_in_flight: settings.size("limits.in_flight"),
+        body_idle_timeout: settings.duration("limits.body_idle_timeout"),
+        replay_limit: settings.size(ONE),
+        replay_total: settings.size(ALL),
+    }
+}
+
+fn log(settings: &Settings) -> telemetry::Config {
+    telemetry::Config {
+        format: match settings.word("log.format") {
+            "human" => telemetry::Format::Human,
+            "json" => telemetry::Format::Json,
+            _ => telemetry::Format::Auto,
+        },
+        level: settings.word("log.level").parse().unwrap_or(LevelFilter::INFO),
+    }
+}
