@@ -1,3 +1,7 @@
 //! The `airbyte-proxy` binary: argv → `cli` → exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    airbyte_proxy::cli::run(std::env::args_os().collect(), &airbyte_proxy::config::Environment::capture())
+}

@@ -1,1 +1,87 @@
-//! To come.
+//! The command line: argv → a command → an exit code. The only room that names clap and writes to a terminal.
+//!
+//! Exit codes: 0 done, 1 failed while running, 2 for anything that the user wrote wrongly.
+
+use std::ffi::OsString;
+use std::io::Read as _;
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+
+use crate::config::{Environment, Loaded, load};
+use crate::secret::Secret;
+
+mod args;
+mod check;
+mod demo;
+mod healthcheck;
+mod output;
+mod refuse;
+mod serve;
+
+/// What the user wrote is wrong.
+const USAGE: u8 = 2;
+/// More than a secret may have; enough to notice that there is more.
+const MAX_STDIN: u64 = 64 * 1024 + 1;
+
+/// Runs the command in `args`, of which the first is the program's name.
+pub fn run(args: Vec<OsString>, env: &Environment) -> ExitCode {
+    // Docker reserves 2 in a health check.
+    let usage = if args.iter().any(|arg| arg == "healthcheck") { 1 } else { USAGE };
+    if let Some(refusal) = refuse::secret_on_command_line(&args) {
+        output::stderr(&refusal);
+        return ExitCode::from(usage);
+    }
+    let matches = match args::command().try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Help goes to stdout, which may be closed by now.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(usage) } else { ExitCode::SUCCESS };
+        }
+    };
+    match matches.subcommand() {
+        Some(("demo", matches)) => demo::run(matches, env),
+        Some(("check", matches)) => check::run(matches, env),
+        Some(("healthcheck", matches)) => healthcheck::run(matches, env),
+        Some((_, matches)) => serve::run(matches, env),
+        None => serve::run(&matches, env),
+    }
+}
+
+/// Loads the configuration with everything it asks for; the problems are told already where it fails.
+fn load_all(matches: &ArgMatches, env: &Environment) -> Result<Loaded, ExitCode> {
+    let mut flags = args::flags(matches);
+    if args::wants_stdin(matches) {
+        flags.client_secret = Some(secret_from_stdin()?);
+    }
+    load(&flags, env).map_err(|problems| {
+        output::stderr(&problems.to_string());
+        ExitCode::from(USAGE)
+    })
+}
+
+fn secret_from_stdin() -> Result<Secret, ExitCode> {
+    use std::io::IsTerminal as _;
+
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        output::stderr("reading the client secret from this terminal; end it with Enter and Ctrl-D");
+    }
+    let mut text = String::new();
+    match stdin.lock().take(MAX_STDIN).read_to_string(&mut text) {
+        Ok(_) => Ok(Secret::new(text)),
+        Err(error) => {
+            output::stderr(&format!("--client-secret-stdin: cannot be read: {}", error.kind()));
+            Err(ExitCode::from(USAGE))
+        }
+    }
+}
+
+/// For a command that asks one thing and ends.
+fn runtime() -> Result<tokio::runtime::Runtime, ExitCode> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        output::stderr(&format!("cannot start: {error}"));
+        ExitCode::FAILURE
+    })
+}

@@ -7,6 +7,7 @@
 //! Flag beats environment beats file beats default. This room reads files and runs nothing.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::secret::{Secret, Source};
 use crate::server::Listen;
@@ -28,10 +29,13 @@ mod warnings;
 pub use environment::Environment;
 pub use keys::{KEYS, Key};
 pub use problem::{Origin, Problem, Problems};
+pub(crate) use raw::masked;
 
 use file::File;
 use problem::Wrong;
+use raw::Raw;
 use settings::Settings;
+use value::Value;
 
 /// Everything the daemon needs to run, valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,6 +136,16 @@ pub fn load_local(flags: &Flags, env: &Environment) -> Result<Config, Problems> 
     config.filter(|_| problems.is_empty()).ok_or(problems)
 }
 
+/// A duration that is not a key but is written like one, on the command line.
+pub fn parse_duration(flag: &str, text: &str, (min, max): (Duration, Duration)) -> Result<Duration, Problem> {
+    let kind = keys::Kind::Duration(min, max);
+    match Raw::from_texts(kind, &[text.to_owned()]).and_then(|raw| value::parse(kind, &raw, None)) {
+        Ok(Value::Duration(duration)) => Ok(duration),
+        Ok(_) => Ok(min),
+        Err(wrong) => Err(wrong.at(&Origin::Flag(flag.to_owned()), "")),
+    }
+}
+
 /// Where a daemon with this configuration listens. Problems are that daemon's to tell.
 pub fn listeners(flags: &Flags, env: &Environment) -> Vec<Listen> {
     let mut problems = Problems::default();
@@ -139,7 +153,8 @@ pub fn listeners(flags: &Flags, env: &Environment) -> Vec<Listen> {
     validate::listeners(&mut settings, &mut problems)
 }
 
-fn is_local(key: &Key) -> bool {
+/// Whether the key concerns this side of the proxy alone, so that `demo` has it too.
+pub(crate) fn is_local(key: &Key) -> bool {
     !["upstream.", "token.", "credentials."].iter().any(|section| key.name.starts_with(section))
 }
 

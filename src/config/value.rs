@@ -85,12 +85,15 @@ fn count(raw: &Raw, min: u64, max: u64) -> Result<Value, Wrong> {
 
 fn duration(raw: &Raw, min: Duration, max: Duration) -> Result<Value, Wrong> {
     const EXPECTED: &str = "a duration such as \"10s\" or \"5m\"";
-    let text = match raw {
-        Raw::Integer(n) => {
-            return Err(mismatch(EXPECTED, raw, false).hint(format!("with its unit: \"{n}s\" or \"{n}ms\"")));
-        }
-        raw => text(raw, EXPECTED, false)?,
+    let bare = match raw {
+        Raw::Integer(n) => Some(n.to_string()),
+        Raw::Text(text) => Some(text.trim().to_owned()).filter(|text| text.parse::<u64>().is_ok()),
+        _ => None,
     };
+    if let Some(n) = bare {
+        return Err(mismatch(EXPECTED, raw, false).hint(format!("with its unit: \"{n}s\" or \"{n}ms\"")));
+    }
+    let text = text(raw, EXPECTED, false)?;
     let parsed =
         SpanParser::new().parse_unsigned_duration(text).map_err(|_| mismatch(EXPECTED, raw, false))?;
     if !(min..=max).contains(&parsed) {

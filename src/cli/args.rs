@@ -1,0 +1,184 @@
+//! The grammar of the command line, derived from the table of keys.
+//!
+//! clap gets neither defaults nor variables: both are layers of `config`, and clap would print the variables' values.
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use clap::builder::ValueParser;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::config::keys::{Flag, KEYS, Key, Kind};
+use crate::config::{Flags, is_local};
+
+/// Every subcommand.
+pub(super) const COMMANDS: [&str; 5] = ["serve", "demo", "check", "healthcheck", "help"];
+
+const CONFIG: &str = "config";
+const STDIN: &str = "client-secret-stdin";
+pub(super) const TOKEN_LIFETIME: &str = "token-lifetime";
+pub(super) const READY: &str = "ready";
+
+const ABOUT: &str = "\
+kubectl proxy for the Airbyte API: requests without a token go in, Airbyte's answers come out.
+
+Try it without an account, in two terminals:
+  airbyte-proxy demo
+  curl http://localhost:8484/v1/workspaces
+
+With an account, set AIRBYTE_CLIENT_ID and AIRBYTE_CLIENT_SECRET and run:
+  airbyte-proxy";
+
+const AFTER: &str = "\
+Every key of the configuration file is a flag and a variable too: upstream.api_url is
+--upstream-api-url and AIRBYTE_PROXY_UPSTREAM_API_URL. `airbyte-proxy check` shows them all.";
+
+/// clap keeps names for as long as the program runs.
+static FLAGS: LazyLock<Vec<(&'static Key, String)>> = LazyLock::new(|| {
+    let keys = KEYS.iter().filter(|key| key.on_command_line != Flag::None);
+    keys.map(|key| (key, key.flag().trim_start_matches('-').to_owned())).collect()
+});
+
+/// The whole grammar.
+pub(super) fn command() -> Command {
+    let demo_lifetime = Arg::new(TOKEN_LIFETIME)
+        .long(TOKEN_LIFETIME)
+        .value_name("DURATION")
+        .help("How long the simulated Airbyte's tokens live [default: 30s]");
+    let ready = Arg::new(READY)
+        .long(READY)
+        .action(ArgAction::SetTrue)
+        .help("Ask whether it can serve requests, not only whether it runs");
+    Command::new("airbyte-proxy")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(ABOUT)
+        .after_help(AFTER)
+        .arg(config())
+        .args(FLAGS.iter().map(|(key, flag)| arg(key, flag)))
+        .arg(stdin())
+        .subcommand(Command::new("serve").about("Run the proxy (what happens without a command)"))
+        .subcommand(
+            Command::new("demo")
+                .about("Run the proxy in front of a simulated Airbyte, no account needed")
+                // It has an upstream and credentials of its own, so what sets them is not shown.
+                .args(
+                    FLAGS
+                        .iter()
+                        .filter(|(key, _)| !is_local(key))
+                        .map(|(key, flag)| arg(key, flag).hide(true)),
+                )
+                .args([config().hide(true), stdin().hide(true)])
+                .arg(demo_lifetime),
+        )
+        .subcommand(
+            Command::new("check")
+                .about("Tell every configuration problem, or the effective settings and their sources"),
+        )
+        .subcommand(
+            Command::new("healthcheck")
+                .about("Ask the running proxy how it is; exit code 0 or 1, for containers without curl")
+                .arg(ready),
+        )
+}
+
+fn config() -> Arg {
+    Arg::new(CONFIG)
+        .long("config")
+        .value_name("FILE")
+        .value_parser(ValueParser::path_buf())
+        .global(true)
+        .help("Configuration file, instead of ~/.config/airbyte-proxy/config.toml")
+}
+
+fn stdin() -> Arg {
+    Arg::new(STDIN)
+        .long(STDIN)
+        .action(ArgAction::SetTrue)
+        .global(true)
+        .help("Read the client secret from standard input")
+}
+
+fn arg(key: &'static Key, flag: &'static str) -> Arg {
+    let arg = Arg::new(key.name)
+        .long(flag)
+        .help(key.doc)
+        .value_name(placeholder(key.kind))
+        .global(true)
+        .hide(key.on_command_line == Flag::Hidden);
+    match key.kind {
+        Kind::Listen => arg.action(ArgAction::Append),
+        Kind::Switch => {
+            arg.num_args(0..=1).require_equals(true).default_missing_value("true").hide_possible_values(true)
+        }
+        _ => arg,
+    }
+}
+
+fn placeholder(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Switch => "BOOL",
+        Kind::Count(..) => "N",
+        Kind::Duration(..) => "DURATION",
+        Kind::Size(_) => "SIZE",
+        Kind::Word(_) => "WORD",
+        Kind::Url | Kind::UrlOr(_) | Kind::Proxy => "URL",
+        Kind::Path => "FILE",
+        Kind::Listen => "ADDRESS",
+        Kind::Id => "ID",
+        Kind::Command => "COMMAND",
+    }
+}
+
+/// What was given, without what stands on stdin.
+pub(super) fn flags(matches: &ArgMatches) -> Flags {
+    let given = |key: &'static Key| {
+        let values = matches.try_get_many::<String>(key.name).ok()??;
+        Some((key, values.cloned().collect()))
+    };
+    Flags {
+        config: matches.get_one::<PathBuf>(CONFIG).cloned(),
+        values: FLAGS.iter().filter_map(|(key, _)| given(key)).collect(),
+        client_secret: None,
+    }
+}
+
+/// Whether the client secret is to be read from stdin.
+pub(super) fn wants_stdin(matches: &ArgMatches) -> bool {
+    matches.get_flag(STDIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grammar_is_sound() {
+        command().debug_assert();
+        let names: Vec<_> = command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
+        assert!(names.iter().all(|name| COMMANDS.contains(&name.as_str())), "{names:?}");
+    }
+
+    #[test]
+    fn every_key_with_a_flag_is_taken_before_and_after_the_command() {
+        for (key, flag) in FLAGS.iter() {
+            for line in [
+                vec!["airbyte-proxy".to_owned(), format!("--{flag}=x"), "check".to_owned()],
+                vec!["airbyte-proxy".to_owned(), "check".to_owned(), format!("--{flag}=x")],
+            ] {
+                let matches = command().try_get_matches_from(&line).expect(flag);
+                let (_, matches) = matches.subcommand().expect("check");
+                let values = flags(matches).values;
+                assert_eq!(values.len(), 1, "{line:?}");
+                assert_eq!((values[0].0.name, &values[0].1[..]), (key.name, &["x".to_owned()][..]));
+            }
+        }
+    }
+
+    #[test]
+    fn a_switch_needs_no_value() {
+        let matches =
+            command().try_get_matches_from(["airbyte-proxy", "--published-port", "serve"]).expect("valid");
+        let (_, matches) = matches.subcommand().expect("serve");
+        assert_eq!(flags(matches).values[0].1, ["true"]);
+    }
+}

@@ -1,0 +1,52 @@
+//! `airbyte-proxy check`: every problem, or the effective settings with the source of each.
+
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+
+use super::{USAGE, load_all, output, runtime, serve};
+use crate::config::{Environment, Loaded, Problem, masked};
+use crate::secret::{ClientCredentials, SecretError, Source};
+
+pub(super) fn run(matches: &ArgMatches, env: &Environment) -> ExitCode {
+    let loaded = match load_all(matches, env) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(code) => return code,
+    };
+    // Also runs the secret command, which loading leaves alone.
+    let credentials = loaded.credentials.as_ref().map(|source| (source, runtime.block_on(source.load())));
+    output::stdout(&table(&loaded, credentials.as_ref()));
+    for warning in &loaded.warnings {
+        output::stderr(&format!("warning: {warning}"));
+    }
+    match credentials {
+        Some((_, Ok(_))) => return ExitCode::SUCCESS,
+        Some((_, Err(error))) => output::stderr(&Problem::from(&error).to_string()),
+        None => output::stderr(serve::NO_CREDENTIALS),
+    }
+    ExitCode::from(USAGE)
+}
+
+type Fetched<'a> = (&'a Source, Result<ClientCredentials, SecretError>);
+
+fn table(loaded: &Loaded, credentials: Option<&Fetched<'_>>) -> String {
+    let file = loaded.file.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
+    let mut lines = vec![format!("# configuration file: {file}")];
+    lines.extend(loaded.rows.iter().map(|row| {
+        let value = row.value.as_deref().unwrap_or("(not set)");
+        format!("{} = {value}   ({})", row.key, row.origin)
+    }));
+    if let Some((source, fetched)) = credentials {
+        let (id, secret) = match fetched {
+            Ok(credentials) => (format!("\"{}\"", masked(&credentials.client_id)), "[redacted]"),
+            Err(_) => ("(unavailable)".to_owned(), "(unavailable)"),
+        };
+        lines.push(format!("credentials.client_id = {id}   ({})", source.id().place));
+        lines.push(format!("credentials.client_secret = {secret}   ({})", source.secret().place));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,95 @@
+//! A secret on the command line is refused before anything could repeat it.
+//!
+//! Arguments are readable by every user of the machine (`ps`) and stay in the shell's history. clap would quote an
+//! argument that it does not know, so this looks first.
+
+use std::ffi::OsString;
+
+const ADVICE: &str = "  hint: pipe it: … | airbyte-proxy --client-id ID --client-secret-stdin
+  hint: or set AIRBYTE_CLIENT_SECRET, or name its file with --client-secret-file
+  hint: if it was real, replace it in Airbyte: the shell's history and other users may have it";
+
+/// What to tell, if one of `args` is or carries a secret. Its value is not in it.
+pub(super) fn secret_on_command_line(args: &[OsString]) -> Option<String> {
+    let mut args = args.iter().skip(1).map(|arg| arg.to_string_lossy()).peekable();
+    while let Some(arg) = args.next() {
+        let (name, value) = match arg.split_once('=') {
+            Some((name, _)) => (name, true),
+            None => (&*arg, false),
+        };
+        // `--client-secret-stdin s3cret` is a misunderstanding; a command after it is not.
+        let mut stray = || args.peek().is_some_and(|next| !next.starts_with('-') && !is_command(next));
+        let refused = match plain(name).as_str() {
+            "client-secret-file" => false,
+            "client-secret-stdin" => value || stray(),
+            plain => name.starts_with('-') && is_secret(plain),
+        };
+        if refused {
+            let shown: String = name.chars().take(40).collect();
+            return Some(format!(
+                "{shown}: a secret must not stand on the command line, where every user of this machine can read \
+                 it\n{ADVICE}"
+            ));
+        }
+    }
+    None
+}
+
+/// Without hyphens in front, in lower case, with hyphens inside.
+fn plain(name: &str) -> String {
+    name.trim_start_matches('-').to_ascii_lowercase().replace('_', "-")
+}
+
+fn is_secret(plain: &str) -> bool {
+    let squeezed = plain.replace('-', "");
+    squeezed.contains("clientsecret")
+        || ["secret", "password", "accesstoken", "bearertoken", "apikey"].contains(&squeezed.as_str())
+}
+
+fn is_command(arg: &str) -> bool {
+    super::args::COMMANDS.contains(&arg)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(line: &str) -> Option<String> {
+        let args: Vec<_> =
+            std::iter::once("airbyte-proxy").chain(line.split(' ')).map(OsString::from).collect();
+        secret_on_command_line(&args)
+    }
+
+    #[test]
+    fn every_form_of_a_secret_is_refused_without_repeating_it() {
+        for line in [
+            "--client-secret hunter2",
+            "--client-secret=hunter2",
+            "--client_secret=hunter2",
+            "serve --clientSecret hunter2",
+            "-client-secret hunter2",
+            "--credentials-client-secret=hunter2",
+            "--client-secret-stdin=hunter2",
+            "--client-secret-stdin hunter2",
+            "--secret=hunter2",
+        ] {
+            let told = refused(line).expect(line);
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+    }
+
+    #[test]
+    fn ordinary_lines_are_not() {
+        for line in [
+            "--client-id x --client-secret-stdin",
+            "--client-secret-stdin serve",
+            "--client-secret-stdin --listen 1",
+            "--client-secret-file /x",
+            "--client-secret-file=/x",
+            "demo --token-lifetime 30s",
+            "--token-url https://x",
+        ] {
+            assert_eq!(refused(line), None, "{line}");
+        }
+    }
+}
