@@ -13,6 +13,8 @@ use super::raw::Raw;
 use super::suggest;
 
 const MAX_FILE: u64 = 1024 * 1024;
+/// How the parser calls it, sections included.
+const DUPLICATE: &str = "duplicate key";
 const SYSTEM_WIDE: &str = "/etc/airbyte-proxy/config.toml";
 
 /// A file that was read.
@@ -20,6 +22,8 @@ const SYSTEM_WIDE: &str = "/etc/airbyte-proxy/config.toml";
 pub(crate) struct File {
     pub(crate) path: PathBuf,
     pub(crate) entries: Vec<(&'static Key, Raw, Origin)>,
+    /// An unknown key stands in `[credentials]`, so the known ones may look incomplete.
+    pub(crate) slip_in_credentials: bool,
 }
 
 /// Finds and reads the file: `named`, else the user's, else the system's, else none.
@@ -61,40 +65,53 @@ fn first_existing(paths: &[PathBuf]) -> Found {
 
 fn load(path: &Path) -> Result<String, Wrong> {
     let unreadable = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => Wrong::new("no such file").hint("see --config"),
-        std::io::ErrorKind::PermissionDenied => Wrong::new("permission denied"),
-        std::io::ErrorKind::IsADirectory => Wrong::new("is a directory, not a file"),
+        std::io::ErrorKind::NotFound => {
+            Wrong::new("no such file").hint("--config or AIRBYTE_PROXY_CONFIG names it")
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            Wrong::new("permission denied").hint("the user who runs the proxy must be able to read it")
+        }
+        std::io::ErrorKind::IsADirectory => {
+            Wrong::new("is a directory, not a file").hint("name the file in it")
+        }
         _ => Wrong::new(format!("cannot be read: {error}")),
     };
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE {
-        return Err(Wrong::new("is larger than 1 MiB"));
+        return Err(Wrong::new("is larger than 1 MiB").hint("is it the right file?"));
     }
-    String::from_utf8(bytes).map_err(|_| Wrong::new("is not UTF-8 text"))
+    String::from_utf8(bytes).map_err(|_| Wrong::new("is not UTF-8 text").hint("save it as UTF-8"))
 }
 
 fn parse(path: PathBuf, text: &str, problems: &mut Problems) -> File {
     let (table, errors) = DeTable::parse_recoverable(text);
-    let mut walk = Walk { path: &path, text, entries: Vec::new(), problems };
+    let mut walk = Walk { path: &path, text, entries: Vec::new(), slip_in_credentials: false, problems };
     for error in &errors {
         // Its message only: its `Display` quotes the line, which may hold a secret.
         let place = walk.origin(error.span().map(|span| span.start)).to_string();
-        walk.problems.add(Problem { place: Some(place), what: error.message().to_owned(), hint: None });
+        let hint = if error.message() == DUPLICATE {
+            "keep one of the two"
+        } else {
+            "text is quoted: key = \"value\""
+        };
+        let (what, hint) = (error.message().to_owned(), Some(hint.to_owned()));
+        walk.problems.add(Problem { place: Some(place), what, hint });
     }
     // What the parser guesses behind a syntax error is not what the user wrote; behind a duplicate it is.
-    if errors.iter().all(|error| error.message() == "duplicate key") {
+    if errors.iter().all(|error| error.message() == DUPLICATE) {
         walk.table("", table.get_ref());
     }
-    let entries = walk.entries;
-    File { path, entries }
+    let Walk { entries, slip_in_credentials, .. } = walk;
+    File { path, entries, slip_in_credentials }
 }
 
 struct Walk<'a> {
     path: &'a Path,
     text: &'a str,
     entries: Vec<(&'static Key, Raw, Origin)>,
+    slip_in_credentials: bool,
     problems: &'a mut Problems,
 }
 
@@ -132,6 +149,7 @@ impl Walk<'_> {
                 self.problems.add(wrong.at(&origin, name));
             }
         } else {
+            self.slip_in_credentials |= name.starts_with("credentials.");
             self.problems.add(unknown(name).at(&origin, name));
         }
     }

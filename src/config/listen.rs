@@ -21,7 +21,8 @@ pub(crate) fn parse(raw: &Raw) -> Result<Vec<Listen>, Wrong> {
     for item in items {
         for listen in one(item)? {
             if all.contains(&listen) {
-                return Err(Wrong::new(format!("names {} twice", shown(&listen))));
+                return Err(Wrong::new(format!("names {} twice", shown(&listen)))
+                    .hint("a port alone, and localhost, stand for 127.0.0.1 and [::1]"));
             }
             all.push(listen);
         }

@@ -118,7 +118,11 @@ pub fn load_local(flags: &Flags, env: &Environment) -> Result<Config, Problems> 
     let mut problems = Problems::default();
     let mut settings = Settings::defaults(&mut problems);
     settings.add_environment(env, &mut problems, is_local);
-    let elsewhere = |flag: String| Wrong::new("does nothing here").at(&Origin::Flag(flag), "");
+    let elsewhere = |flag: String| {
+        let wrong =
+            Wrong::new("does nothing here").hint("the demo brings an Airbyte and credentials of its own");
+        wrong.at(&Origin::Flag(flag), "")
+    };
     if flags.config.is_some() {
         problems.add(elsewhere("--config".to_owned()));
     }
@@ -186,7 +190,11 @@ fn trusted_certificates(settings: &Settings, problems: &mut Problems) {
         Ok(pem) if pem.windows(27).any(|window| window == b"-----BEGIN CERTIFICATE-----") => return,
         Ok(_) => Wrong::new(format!("{} holds no certificate", path.display()))
             .hint("PEM: it contains -----BEGIN CERTIFICATE-----"),
-        Err(error) => Wrong::new(format!("{}: {}", path.display(), error.kind())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Wrong::new(format!("{}: no such file", path.display())).hint("create it, or correct the path")
+        }
+        Err(error) => Wrong::new(format!("{}: cannot be read: {}", path.display(), error.kind()))
+            .hint("the user who runs the proxy must be able to read it"),
     };
     problems.add(settings.problem(NAME, wrong));
 }

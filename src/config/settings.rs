@@ -37,6 +37,7 @@ pub(crate) struct Settings {
     credentials: Vec<(&'static Key, Entry)>,
     /// Keys with a problem in some layer.
     wrong: BTreeSet<&'static str>,
+    slip_in_credentials: bool,
 }
 
 impl Settings {
@@ -52,6 +53,7 @@ impl Settings {
     }
 
     pub(crate) fn add_file(&mut self, file: &File, problems: &mut Problems) {
+        self.slip_in_credentials |= file.slip_in_credentials;
         let folder = file.path.parent();
         for (key, raw, origin) in &file.entries {
             self.add(key, raw, origin.clone(), folder, problems);
@@ -132,7 +134,8 @@ impl Settings {
 
     /// Whether a problem with one of them has been told already.
     pub(crate) fn credentials_are_wrong(&self) -> bool {
-        self.wrong.iter().any(|name| find(name).is_some_and(|key| key.credential().is_some()))
+        let is_credential = |name: &&str| find(name).is_some_and(|key| key.credential().is_some());
+        self.slip_in_credentials || self.wrong.iter().any(is_credential)
     }
 
     /// Whether a problem with `name` has been told already.

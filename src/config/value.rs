@@ -138,7 +138,8 @@ fn word(raw: &Raw, words: &'static [&'static str]) -> Result<Value, Wrong> {
 }
 
 fn url(text: &str) -> Result<Value, Wrong> {
-    BaseUrl::parse(text).map(Value::Url).map_err(|error| Wrong::new(error.to_string()))
+    let hint = "https://api.airbyte.com/v1 is Cloud, https://HOST/api/public/v1 a self-managed Airbyte";
+    BaseUrl::parse(text).map(Value::Url).map_err(|error| Wrong::new(error.to_string()).hint(hint))
 }
 
 fn proxy(text: &str) -> Result<Value, Wrong> {
@@ -181,7 +182,7 @@ fn path(raw: &Raw, folder: Option<&Path>) -> Result<Value, Wrong> {
 fn id(raw: &Raw) -> Result<Value, Wrong> {
     let text = text(raw, "a string in quotes", true)?;
     if text.chars().any(char::is_control) {
-        return Err(Wrong::new("contains a control character"));
+        return Err(Wrong::new("contains a control character").hint("paste it as Airbyte shows it"));
     }
     Ok(Value::Id(text.to_owned()))
 }
@@ -204,7 +205,8 @@ fn command(raw: &Raw) -> Result<Value, Wrong> {
     }
     // A program named relative to the current directory would be another one in each.
     if argv.first().is_some_and(|program| program.contains('/') && !program.starts_with('/')) {
-        return Err(Wrong::new("the program must be a name to look up in PATH, or an absolute path"));
+        return Err(Wrong::new("the program must be a name to look up in PATH, or an absolute path")
+            .hint("relative to what depends on where the proxy is started"));
     }
     Ok(Value::Command(argv))
 }

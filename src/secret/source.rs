@@ -92,7 +92,7 @@ impl SecretError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match &self.kind {
-            SecretErrorKind::Value(_) => None,
+            SecretErrorKind::Value(_) => Some(ALONE.to_owned()),
             SecretErrorKind::File { path: None, .. } => Some(
                 "write the whole path; the value is not shown, because it may be the secret itself"
                     .to_owned(),
@@ -197,6 +197,8 @@ impl Half {
     }
 }
 
+const ALONE: &str = "it must hold what Airbyte shows, and nothing else";
+
 /// See [`Source::fingerprint`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint([Option<[i64; 6]>; 2]);
@@ -208,7 +210,9 @@ fn file_hint(path: &str, error: &FileError) -> Option<String> {
         FileError::Denied { .. } => Some(format!("make it this user's (chown), then chmod 600 {path}")),
         FileError::Fifo => Some("for a program's output use credentials.client_secret_command".to_owned()),
         FileError::Directory => Some("a container's mount of a missing file is a directory".to_owned()),
-        _ => None,
+        FileError::Missing => Some("create it, or correct the path".to_owned()),
+        FileError::Content(_) => Some(ALONE.to_owned()),
+        FileError::NotRegular | FileError::Io(_) => None,
     }
 }
 

@@ -1,0 +1,68 @@
+//! `config/airbyte-proxy.toml` documents every key, with the default that the code has.
+
+use airbyte_proxy::config::{Environment, Flags, KEYS, Loaded, load};
+
+const EXAMPLE: &str = include_str!("../../../config/airbyte-proxy.toml");
+
+/// The commented `# key = value` lines, as (whole key, value).
+fn commented() -> Vec<(String, &'static str)> {
+    let mut section = String::new();
+    let mut found = Vec::new();
+    for line in EXAMPLE.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = format!("{name}.");
+        } else if let Some((key, value)) = key_line(line) {
+            found.push((format!("{section}{key}"), value));
+        }
+    }
+    found
+}
+
+fn key_line(line: &str) -> Option<(&str, &str)> {
+    let (key, value) = line.strip_prefix("# ")?.split_once(" = ")?;
+    key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_').then_some((key, value))
+}
+
+fn loaded(toml: &str) -> Loaded {
+    let folder = tempfile::tempdir().expect("tempdir");
+    let path = folder.path().join("x.toml");
+    std::fs::write(&path, toml).expect("write");
+    let flags = Flags { config: Some(path), ..Flags::default() };
+    load(&flags, &Environment::default()).expect("valid")
+}
+
+#[test]
+fn example_names_every_key_in_the_order_of_the_table() {
+    let documented: Vec<_> = commented().into_iter().map(|(key, _)| key).collect();
+    let keys: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+    assert_eq!(documented, keys);
+}
+
+#[test]
+fn example_shows_the_defaults_of_the_code() {
+    let documented = commented();
+    for row in loaded("").rows {
+        let (_, shown) = documented.iter().find(|(key, _)| key == row.key).expect(row.key);
+        if let Some(default) = row.value {
+            assert_eq!(*shown, default, "{}", row.key);
+        }
+    }
+}
+
+#[test]
+fn example_changes_nothing_as_it_is_nor_with_its_defaults_uncommented() {
+    let defaults = loaded("");
+    assert_eq!(loaded(EXAMPLE).config, defaults.config);
+    let names: Vec<_> = defaults.rows.iter().filter(|row| row.value.is_some()).map(|row| row.key).collect();
+    let mut keys = commented().into_iter();
+    let uncommented: Vec<_> = EXAMPLE
+        .lines()
+        .map(|line| match key_line(line) {
+            Some(_) if keys.next().is_some_and(|(key, _)| names.contains(&&*key)) => &line[2..],
+            _ => line,
+        })
+        .collect();
+    let loaded = loaded(&uncommented.join("\n"));
+    assert_eq!(loaded.config, defaults.config);
+    assert!(loaded.rows.iter().all(|row| row.value.is_none() || row.origin.to_string().contains("x.toml:")));
+}
