@@ -1,8 +1,15 @@
 //! Listeners, connections and drain: everything between the kernel and a request.
 //!
 //! The server knows nothing of Airbyte. It accepts, limits, times out, hands each request to a [`Handler`], and ends
-//! when told.
+//! when told. It may touch sockets, signals and threads, and of the rest of the crate only the clock.
+//!
+//! * [`bind()`]: every address, or none; then [`Bound::serve`].
+//! * `accept`: one loop per address, limits, connections dealt to the workers in turn.
+//! * `worker`: one thread and one runtime each, so that a connection never changes threads.
+//! * `connection`: one client, from its first byte to its last; `io` keeps its deadlines.
+//! * [`Stop`] and [`signals`]: how it ends.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -10,6 +17,22 @@ use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::{Request, Response};
+
+mod accept;
+mod bind;
+mod connection;
+mod io;
+mod limits;
+mod run;
+pub mod signals;
+mod socket;
+mod stop;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use bind::{BindError, Bound, bind};
+pub use stop::{Drained, Outcome, Stop};
 
 /// Validated settings of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +64,16 @@ pub enum Listen {
     Tcp(SocketAddr),
     /// `unix:/path`.
     Unix(PathBuf),
+}
+
+impl fmt::Display for Listen {
+    /// As a client is told: `http://127.0.0.1:8484`, `unix:/path`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "http://{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 impl Default for Config {
@@ -90,4 +123,7 @@ pub trait Handler: Clone + Send + Sync + 'static {
         peer: &Peer,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// What the caller of a request gets whose handling panicked: a 500 in the format of all other problems.
+    fn panicked(&self) -> Response<Self::Body>;
 }

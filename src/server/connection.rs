@@ -1,0 +1,176 @@
+//! One client, from its first byte to its last.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use pin_project_lite::pin_project;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+
+use super::io::{Deadlines, Progress, Watched};
+use super::worker::Roster;
+use super::{Config, Handler, Peer};
+
+/// The largest request head, and the most that is read ahead of a handler.
+const MAX_BUFFER: usize = 64 * 1024;
+
+/// How long a connection that seems idle is watched before it is closed: a request that is already in the kernel's
+/// buffer is in flight, and takes a turn of the event loop to be seen.
+const LAST_LOOK: Duration = Duration::from_millis(2);
+
+/// How every connection is served.
+#[derive(Debug, Clone)]
+pub(super) struct Protocol {
+    http: http1::Builder,
+    deadlines: Deadlines,
+}
+
+impl Protocol {
+    pub(super) fn new(config: &Config) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            // Runs from the end of one response to the end of the next head. `Watched` has the tighter deadline from
+            // the first byte of that head, which hyper does not know.
+            .header_read_timeout(Some(config.idle_timeout).filter(|idle| *idle > Duration::ZERO))
+            .max_buf_size(MAX_BUFFER)
+            // A client that finishes sending early is `Watched`'s business too.
+            .half_close(false)
+            .keep_alive(true);
+        Self { http, deadlines: Deadlines { head: config.head_timeout, write: config.write_timeout } }
+    }
+}
+
+/// What all requests of one connection share.
+struct Client<H> {
+    handler: H,
+    peer: Peer,
+    progress: Arc<Progress>,
+}
+
+/// Serves one client until it leaves, is too slow, or the server ends and its request in flight is answered.
+pub(super) async fn serve<S, H>(stream: S, peer: Peer, handler: H, protocol: &Protocol, roster: &Roster)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    H: Handler,
+{
+    let progress = Arc::new(Progress::default());
+    let socket = Watched::new(stream, Arc::clone(&progress), protocol.deadlines);
+    let client = Arc::new(Client { handler, peer, progress: Arc::clone(&progress) });
+    let service = service_fn(move |request| answer(Arc::clone(&client), request));
+    let mut connection = pin!(protocol.http.serve_connection(TokioIo::new(socket), service));
+    let entry = roster.enter();
+    let ended = poll_fn(|cx| {
+        // Cheaper than a future to select on, which would take a lock each time this task wakes.
+        if entry.must_close(cx) { Poll::Ready(None) } else { connection.as_mut().poll(cx).map(Some) }
+    })
+    .await;
+    let ended = match ended {
+        None if !progress.is_busy() => timeout(LAST_LOOK, connection.as_mut()).await.ok(),
+        ended => ended,
+    };
+    let ended = if let Some(ended) = ended {
+        ended
+    } else {
+        connection.as_mut().graceful_shutdown();
+        connection.await
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error = %reason(&error), "connection ended early");
+    }
+}
+
+/// One request.
+async fn answer<H: Handler>(
+    client: Arc<Client<H>>,
+    request: Request<Incoming>,
+) -> Result<Response<Answering<H::Body>>, Infallible> {
+    client.progress.handling();
+    let handled = caught(async { client.handler.handle(&client.peer, request).await }).await;
+    let response = handled.unwrap_or_else(|Panicked| {
+        tracing::error!("handling a request panicked; it is answered with 500");
+        client.handler.panicked()
+    });
+    let answered = Answered(Arc::clone(&client.progress));
+    Ok(response.map(|body| Answering { body, _answered: answered }))
+}
+
+struct Panicked;
+
+/// Runs `future`; a panic in it is an error here, and what it says stays with the panic hook.
+async fn caught<F: Future>(future: F) -> Result<F::Output, Panicked> {
+    let mut future = pin!(future);
+    poll_fn(|cx: &mut Context<'_>| {
+        // Nothing that the future holds is looked at after a panic: it is only dropped.
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Ok),
+            Err(_) => Poll::Ready(Err(Panicked)),
+        }
+    })
+    .await
+}
+
+/// Notes the end of a response when hyper lets go of its body.
+#[derive(Debug)]
+struct Answered(Arc<Progress>);
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        self.0.answered();
+    }
+}
+
+pin_project! {
+    /// The body of a response, and the note of its end.
+    struct Answering<B> {
+        #[pin]
+        body: B,
+        _answered: Answered,
+    }
+}
+
+impl<B: Body> Body for Answering<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Which end is to blame, without hyper's or the peer's words.
+fn reason(error: &hyper::Error) -> &'static str {
+    if error.is_timeout() {
+        "idle for too long"
+    } else if error.is_parse_too_large() {
+        "request head too large"
+    } else if error.is_parse() {
+        "not an HTTP request"
+    } else if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+        "the client left"
+    } else if error.is_user() {
+        "the response broke off"
+    } else {
+        "the client left or was too slow"
+    }
+}

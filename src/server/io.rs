@@ -1,0 +1,203 @@
+//! The deadlines of one connection, kept where the bytes pass.
+//!
+//! A connection that is fast enough never arms a timer: each is armed only when the socket has nothing for us (or
+//! takes nothing from us) in the middle of something, and is judged by progress when it fires, not moved on every
+//! byte. The idle time between requests is hyper's business (`header_read_timeout`).
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// How long a client that has sent its end of stream in the middle of an exchange may still be waiting for the answer.
+///
+/// TCP cannot tell a client that is gone from one that has merely finished sending (RFC 9293 §3.6). The second
+/// (`printf … | nc -N`) must get its answer; for the first, the work upstream must end. So the end of stream is held
+/// back this long, and longer while the client keeps taking bytes.
+const HALF_CLOSE_GRACE: Duration = Duration::from_secs(2);
+
+/// Where a connection is between two requests; shared by the socket and the service of one connection.
+///
+/// Both run in the same task, so relaxed ordering is enough.
+#[derive(Debug, Default)]
+pub(super) struct Progress(AtomicU8);
+
+/// Nothing of the next request has been seen.
+const WAITING: u8 = 0;
+/// Some bytes of a head have.
+const HEAD: u8 = 1;
+/// A request is being answered.
+const BUSY: u8 = 2;
+
+impl Progress {
+    /// The head is complete and the handler has it.
+    pub(super) fn handling(&self) {
+        self.0.store(BUSY, Ordering::Relaxed);
+    }
+
+    /// The last of the response has been handed to hyper.
+    ///
+    /// What remains of an upload after that is on the deadline of a head.
+    pub(super) fn answered(&self) {
+        self.0.store(WAITING, Ordering::Relaxed);
+    }
+
+    /// Whether a request is being answered.
+    pub(super) fn is_busy(&self) -> bool {
+        self.get() == BUSY
+    }
+
+    fn get(&self) -> u8 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The deadlines, from [`Config`](super::Config).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadlines {
+    pub(super) head: Duration,
+    pub(super) write: Duration,
+}
+
+/// A socket that fails with [`io::ErrorKind::TimedOut`] when its client is too slow.
+#[derive(Debug)]
+pub(super) struct Watched<S> {
+    stream: S,
+    progress: Arc<Progress>,
+    deadlines: Deadlines,
+    /// Bytes the client has taken; wraps.
+    written: usize,
+    head: Option<Pin<Box<Sleep>>>,
+    stall: Option<Patience>,
+    half_closed: Option<Patience>,
+}
+
+/// A timer that starts over when bytes were written while it ran. So it fires after one to two periods of stillness.
+#[derive(Debug)]
+struct Patience {
+    timer: Pin<Box<Sleep>>,
+    written: usize,
+}
+
+impl Patience {
+    fn new(period: Duration, written: usize) -> Self {
+        Self { timer: Box::pin(sleep(period)), written }
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>, period: Duration, written: usize) -> Poll<()> {
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            if self.written == written {
+                return Poll::Ready(());
+            }
+            self.written = written;
+            self.timer.set(sleep(period));
+        }
+    }
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, progress: Arc<Progress>, deadlines: Deadlines) -> Self {
+        Self { stream, progress, deadlines, written: 0, head: None, stall: None, half_closed: None }
+    }
+
+    /// The client has nothing for us just now.
+    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.progress.get() != HEAD {
+            self.head = None;
+            return Poll::Pending;
+        }
+        let timer = self.head.get_or_insert_with(|| Box::pin(sleep(self.deadlines.head)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// The client will send nothing more.
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.progress.is_busy() {
+            let written = self.written;
+            let patience = self.half_closed.get_or_insert_with(|| Patience::new(HALF_CLOSE_GRACE, written));
+            ready!(patience.poll_gone(cx, HALF_CLOSE_GRACE, written));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Counts what the client took, or waits for it to take something.
+    fn poll_taken(
+        &mut self,
+        cx: &mut Context<'_>,
+        taken: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match taken {
+            Poll::Ready(Ok(n)) => {
+                self.written = self.written.wrapping_add(n);
+                Poll::Ready(Ok(n))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                let (period, written) = (self.deadlines.write, self.written);
+                let patience = self.stall.get_or_insert_with(|| Patience::new(period, written));
+                ready!(patience.poll_gone(cx, period, written));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        match Pin::new(&mut this.stream).poll_read(cx, buffer) {
+            Poll::Ready(Ok(())) if buffer.filled().len() > before => {
+                if this.progress.get() == WAITING {
+                    this.progress.0.store(HEAD, Ordering::Relaxed);
+                    this.head = None;
+                }
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Ok(())) if buffer.remaining() > 0 => this.poll_ended(cx),
+            Poll::Pending => this.poll_quiet(cx),
+            ready @ Poll::Ready(_) => ready,
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let taken = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.poll_taken(cx, taken)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let taken = Pin::new(&mut this.stream).poll_write_vectored(cx, bytes);
+        this.poll_taken(cx, taken)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
