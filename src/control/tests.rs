@@ -1,0 +1,161 @@
+//! Who gets what at which route.
+
+use std::time::Duration;
+
+use http::Request;
+use http_body_util::{BodyExt, Empty};
+
+use super::*;
+
+struct Told(Readiness);
+
+impl ControlState for Told {
+    fn readiness(&self) -> Readiness {
+        self.0.clone()
+    }
+
+    fn problem(&self, status: StatusCode, kind: &'static str, detail: &str) -> Response {
+        (status, [(CONTENT_TYPE, "application/problem+json")], format!("{kind}: {detail}")).into_response()
+    }
+}
+
+const BROWSER: &str = "text/html,application/xhtml+xml,*/*;q=0.8";
+
+fn well() -> Readiness {
+    Readiness { status: Status::Ready, reason: None, token: TokenReadiness::default() }
+}
+
+async fn ask(
+    readiness: Readiness,
+    method: &str,
+    path: &str,
+    accept: &str,
+) -> (http::response::Parts, String) {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, "localhost:9")
+        .header(ACCEPT, accept)
+        .body(Empty::<Bytes>::new())
+        .expect("a request");
+    let (head, body) = Control::new(Told(readiness)).respond(request).await.into_parts();
+    let body = body.collect().await.expect("a body").to_bytes();
+    (head, String::from_utf8(body.to_vec()).expect("text"))
+}
+
+#[tokio::test]
+async fn every_answer_is_kept_from_caches_and_other_sites() {
+    for (path, accept) in [
+        ("/", "*/*"),
+        ("/", BROWSER),
+        ("/-/", BROWSER),
+        ("/-/live", "*/*"),
+        ("/-/ready", "*/*"),
+        ("/-/x", "*/*"),
+    ] {
+        let (head, _) = ask(well(), "GET", path, accept).await;
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+            ("cross-origin-resource-policy", "same-origin"),
+        ] {
+            assert_eq!(head.headers[name], value, "{path}");
+        }
+        let policy = head.headers["content-security-policy"].to_str().expect("text");
+        assert!(policy.starts_with("default-src 'none'"), "{path}");
+        assert_eq!(policy.contains("sandbox"), path != "/-/", "{path}");
+        assert!(head.headers["server"].to_str().expect("text").starts_with("airbyte-proxy/"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_browser_is_led_to_the_page_and_curl_gets_five_lines() {
+    let (head, _) = ask(well(), "GET", "/", BROWSER).await;
+    assert_eq!(
+        (head.status, &head.headers[LOCATION]),
+        (StatusCode::SEE_OTHER, &HeaderValue::from_static("/-/"))
+    );
+    let (head, page) = ask(well(), "GET", "/-/", BROWSER).await;
+    assert_eq!(head.headers[CONTENT_TYPE], "text/html; charset=utf-8");
+    assert!(page.contains("curl 'http://localhost:9/v1/workspaces'"), "{page}");
+    for active in ["<script", "src=", "<form", "style=", "<style"] {
+        assert!(!page.contains(active), "the policy forbids {active}");
+    }
+    for path in ["/", "/-/"] {
+        let (head, text) = ask(well(), "GET", path, "*/*").await;
+        assert_eq!(head.headers[CONTENT_TYPE], "text/plain; charset=utf-8");
+        assert_eq!(text.lines().count(), 5);
+        assert!(text.contains("http://localhost:9/v1\n"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn live_is_live_whatever_the_token_does() {
+    let broken = Readiness { status: Status::Broken, ..well() };
+    let (head, body) = ask(broken, "GET", "/-/live", "*/*").await;
+    assert_eq!((head.status, body.as_str()), (StatusCode::OK, "{\"status\":\"live\"}\n"));
+}
+
+#[tokio::test]
+async fn ready_means_that_requests_are_forwarded() {
+    for (status, word, code) in [
+        (Status::Starting, "starting", 503),
+        (Status::Ready, "ready", 200),
+        (Status::Degraded, "degraded", 200),
+        (Status::Broken, "broken", 503),
+        (Status::Draining, "draining", 503),
+    ] {
+        let (head, body) = ask(Readiness { status, ..well() }, "GET", "/-/ready", "*/*").await;
+        assert_eq!(head.status, code);
+        assert_eq!(body, format!("{{\"status\":\"{word}\",\"token\":{{}}}}\n"));
+    }
+}
+
+#[tokio::test]
+async fn ready_tells_how_the_token_does() {
+    let token = TokenReadiness {
+        generation: Some(4),
+        expires_in: Some(Duration::from_millis(61_900)),
+        next_attempt_in: Some(Duration::ZERO),
+    };
+    let readiness = Readiness { status: Status::Degraded, reason: Some("a \"reason\"".into()), token };
+    let (_, body) = ask(readiness, "GET", "/-/ready", "*/*").await;
+    let told: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    let expected = serde_json::json!({
+        "status": "degraded", "reason": "a \"reason\"",
+        "token": {"generation": 4, "expires_in_seconds": 61, "next_attempt_in_seconds": 0},
+    });
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn unknown_routes_and_methods_are_problems_in_the_common_format() {
+    for path in ["/-/nothing", "/-", "/-/live/"] {
+        let (head, body) = ask(well(), "GET", path, BROWSER).await;
+        assert_eq!(head.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(body.starts_with("unknown-path: "), "{body}");
+    }
+    let (head, body) = ask(well(), "POST", "/-/ready", "*/*").await;
+    assert_eq!(head.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(head.headers["allow"], "GET, HEAD");
+    assert!(body.starts_with("method-not-allowed: "), "{body}");
+    let (head, body) = ask(well(), "HEAD", "/-/ready", "*/*").await;
+    assert_eq!((head.status, body.as_str()), (StatusCode::OK, ""));
+}
+
+#[tokio::test]
+async fn a_page_shows_markup_as_text() {
+    let readiness = Readiness { reason: Some("<b>&'\"".into()), ..well() };
+    let (_, page) = ask(readiness, "GET", "/-/", BROWSER).await;
+    assert!(page.contains(": &lt;b&gt;&amp;&#39;&quot; ("), "{page}");
+}
+
+#[test]
+fn only_a_client_that_names_html_is_a_browser() {
+    let wants = |accept: &'static str| {
+        wants_html(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]))
+    };
+    assert!(wants(BROWSER) && wants("application/json, Text/HTML;q=0.1"));
+    assert!(!wants("*/*") && !wants("text/*") && !wants("application/json") && !wants("text/html2"));
+    assert!(!wants_html(&HeaderMap::new()));
+}
