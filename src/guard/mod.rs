@@ -1,1 +1,252 @@
-//! To come.
+//! Who may call, and what: pure rules over a request's head and its peer.
+//!
+//! A proxy that adds credentials is a confused deputy: whoever reaches it has the account's rights. So before a body is
+//! read, a permit taken or a token touched, [`Guard::check`] asks, in this order:
+//!
+//! 1. *peer*: may this machine or user be here at all;
+//! 2. *framing*: does everybody agree where the request ends (RFC 9112 §6);
+//! 3. *form*: one host, one path, each with one reading;
+//! 4. *host*: is it one of our names, or has a web page bent a name of its own to our address;
+//! 5. *origin*: is it a web page of somebody else's;
+//! 6. *wishes*: upgrades and expectations that cannot be granted;
+//! 7. *policy*: may this be done ([`Policy`]).
+//!
+//! This room does no I/O, knows no token, and allocates nothing for a request that passes. Refusals teach: what was
+//! asked, which rule, which setting. None of them repeats a query.
+
+mod fields;
+mod framing;
+mod host;
+mod origin;
+mod pattern;
+mod policy;
+mod refusal;
+mod target;
+
+#[cfg(test)]
+mod tests;
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, header};
+
+use self::fields::{Field, Fields};
+use self::host::{Authority, is_local_name};
+use self::origin::Origins;
+use self::policy::Asked;
+use self::refusal::Shown;
+use crate::airbyte::BaseUrl;
+use crate::server::Peer;
+
+pub use self::fields::is_imitation;
+pub use self::host::{HostError, HostName};
+pub use self::origin::{Cors, Origin, OriginError};
+pub use self::pattern::PatternError;
+pub use self::policy::{Access, Ceiling, Policy, Rule, RuleError};
+pub use self::refusal::{Kind, Refusal};
+pub use self::target::{Api, Route};
+
+/// Validated settings of the guard. The default serves this machine, over TCP.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// `guard.allowed_hosts`: names we answer to besides `localhost`, `127.0.0.1` and `[::1]`.
+    pub allowed_hosts: Vec<HostName>,
+    /// `guard.allowed_origins`: web pages that may use us besides our own.
+    pub allowed_origins: Vec<Origin>,
+    /// `public_url`: the address under which people know us, where it is another one.
+    pub public_url: Option<PublicUrl>,
+    /// Listeners beyond loopback serve without client keys, since the user says who can reach them.
+    pub published_port: bool,
+    /// Users that may use the Unix socket, ours among them. Nobody else gets past it, whatever the file's mode.
+    pub socket_uids: Vec<u32>,
+    /// The Configuration API has been opened (`upstream.config_api_url`).
+    pub config_api: bool,
+    /// `policy.*`.
+    pub policy: Policy,
+}
+
+/// `public_url`, whose host and origin count as ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl {
+    url: BaseUrl,
+    host: HostName,
+    origin: Origin,
+}
+
+impl PublicUrl {
+    /// Fails where a browser could not send that host.
+    pub fn new(url: BaseUrl) -> Result<Self, OriginError> {
+        let host = HostName::of(&url).map_err(OriginError::Host)?;
+        let origin = Origin::of(&url)?;
+        Ok(Self { url, host, origin })
+    }
+
+    /// The base of links and documents.
+    pub fn url(&self) -> &BaseUrl {
+        &self.url
+    }
+}
+
+/// The rules, ready to be asked. Built once and shared.
+#[derive(Debug)]
+pub struct Guard {
+    names: Vec<HostName>,
+    origins: Origins,
+    published_port: bool,
+    socket_uids: Vec<u32>,
+    config_api: bool,
+    policy: Policy,
+}
+
+/// A request that may go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admitted {
+    /// Where to.
+    pub route: Route,
+    /// A page of another origin asks, and may: its browser must be told so. A preflight is answered here.
+    pub cors: Option<Cors>,
+    /// On OPTIONS (RFC 9110 §7.6.2): 0 is answered here, anything else goes on as one less.
+    pub max_forwards: Option<u64>,
+}
+
+impl Guard {
+    /// Puts the rules together.
+    pub fn new(config: Config) -> Self {
+        let mut names = config.allowed_hosts;
+        let public = config.public_url.map(|public| {
+            names.push(public.host);
+            public.origin
+        });
+        Self {
+            names,
+            origins: Origins { allowed: config.allowed_origins, public },
+            published_port: config.published_port,
+            socket_uids: config.socket_uids,
+            config_api: config.config_api,
+            policy: config.policy,
+        }
+    }
+
+    /// Everything that can be decided from a request's head and its peer.
+    pub fn check(&self, peer: &Peer, head: &Parts) -> Result<Admitted, Refusal> {
+        self.check_peer(peer)?;
+        let fields = Fields::collect(&head.headers)?;
+        framing::check_transfer_encoding(fields.transfer_encoding, &head.headers)?;
+        framing::check_sizes(head)?;
+        let used = authority(fields.host)?;
+        framing::check_method(&head.method)?;
+        let route = target::check(head, &used)?;
+        let cors = match peer {
+            // No browser reaches a Unix socket, so whatever name a client uses for it is fine.
+            Peer::Unix { .. } => None,
+            Peer::Tcp { .. } => {
+                // Client keys belong in between: a valid one makes the list of names unnecessary, a missing or wrong
+                // one is refused where keys are on, and the key's name goes on to the policy.
+                self.check_host(&used)?;
+                let preflight = head.method == Method::OPTIONS && !fields.preflight_method.is_absent();
+                self.origins.check(&fields, &used, is_page(head), preflight)?
+            }
+        };
+        framing::check_upgrade(&fields)?;
+        framing::check_expect(&fields)?;
+        let max_forwards = framing::max_forwards(&head.method, fields.max_forwards)?;
+        let route = route.ok_or_else(|| target::unknown(head.uri.path()))?;
+        // What a preflight announces is judged when it comes.
+        if !cors.as_ref().is_some_and(|cors| cors.preflight) {
+            self.check_policy(route, head)?;
+        }
+        Ok(Admitted { route, cors, max_forwards })
+    }
+
+    /// The value of `Access-Control-Allow-Origin` for an answer to this request, also to a refused one: a page that
+    /// may use us may know why something is refused.
+    pub fn allowed_origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        if self.origins.allowed.is_empty() {
+            return None;
+        }
+        let mut lines = headers.get_all(header::ORIGIN).iter();
+        match (lines.next(), lines.next()) {
+            (Some(origin), None) => self.origins.listed(Field::One(origin)).cloned(),
+            _ => None,
+        }
+    }
+
+    fn check_peer(&self, peer: &Peer) -> Result<(), Refusal> {
+        match peer {
+            Peer::Tcp { remote, local } => {
+                let from_here = remote.ip().to_canonical().is_loopback();
+                match local.ip().to_canonical().is_loopback() {
+                    // Linux can be told to route other machines to loopback (CVE-2020-8558).
+                    true if from_here => Ok(()),
+                    false if self.published_port => Ok(()),
+                    true => Err(stranger("this address serves callers on this machine only")),
+                    false => Err(stranger(
+                        "without client keys only this machine is served, at its loopback addresses; in a container \
+                         whose port is published to loopback (docker run -p 127.0.0.1:8484:8484), add \
+                         --published-port",
+                    )),
+                }
+            }
+            Peer::Unix { uid: Some(uid) } if self.socket_uids.contains(uid) => Ok(()),
+            Peer::Unix { uid: Some(uid) } => Err(stranger(format!(
+                "user {uid} may not use this socket; to allow it, set guard.socket_uids = [{uid}]"
+            ))),
+            Peer::Unix { uid: None } => Err(stranger("the system does not tell which user is calling")),
+        }
+    }
+
+    fn check_host(&self, used: &Authority<'_>) -> Result<(), Refusal> {
+        if is_local_name(used.host) || self.names.iter().any(|name| name.as_host() == used.host) {
+            return Ok(());
+        }
+        let name = HostName::from(used.host).to_string();
+        let shown = Shown(name.as_bytes());
+        let mut detail = format!("\"{shown}\" is not a name of this proxy");
+        // Whatever is said here, a rebound page cannot read it; the person at a terminal can.
+        if HostName::parse(&name).is_ok() && name.len() <= 100 {
+            detail = format!("{detail}; to answer to it, set guard.allowed_hosts = [\"{shown}\"]");
+        }
+        if name == "host.docker.internal" || name == "host.containers.internal" {
+            detail.push_str(
+                "; better, give containers a client key (guard.keys_dir): any network may claim this name",
+            );
+        }
+        Err(Refusal::new(Kind::HostNotAllowed, "guard.allowed_hosts", detail))
+    }
+
+    fn check_policy(&self, route: Route, head: &Parts) -> Result<(), Refusal> {
+        let Route::Api { api, prefix } = route else {
+            return Ok(());
+        };
+        if api == Api::Config && !self.config_api {
+            return Err(Refusal::new(
+                Kind::UnknownPath,
+                "upstream.config_api_url",
+                "the Configuration API (/api/v1) is not open here; to open it, set upstream.config_api_url. The public \
+                 API is below /v1/",
+            ));
+        }
+        let path = head.uri.path().get(prefix..).unwrap_or_default();
+        self.policy.check(Asked { method: &head.method, api, path })
+    }
+}
+
+fn stranger(detail: impl Into<String>) -> Refusal {
+    Refusal::new(Kind::PeerNotAllowed, "peer", detail).closing()
+}
+
+/// Our static pages, which a link from anywhere may open.
+fn is_page(head: &Parts) -> bool {
+    head.method == Method::GET && matches!(head.uri.path(), "/" | "/-/" | "/-/explorer")
+}
+
+/// One `Host`, well formed (RFC 9112 §3.2). HTTP/1.0 clients may leave it out; we do not let them, since a request
+/// that somebody makes a server send might.
+fn authority(host: Field<'_>) -> Result<Authority<'_>, Refusal> {
+    let invalid = |detail: String| Refusal::new(Kind::HostInvalid, "rfc9112", detail);
+    match host {
+        Field::One(value) => Authority::parse(value.as_bytes())
+            .map_err(|error| invalid(format!("the Host header is not a host and port: {error}"))),
+        Field::Absent => Err(invalid("there is no Host header".to_owned())),
+        Field::Many => Err(invalid("there is more than one Host header".to_owned())),
+    }
+}

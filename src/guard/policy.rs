@@ -1,0 +1,326 @@
+//! Who is inside may do what: method and path, for Airbyte's APIs only.
+//!
+//! Order: [`Access`] and the [`Ceiling`] take away; then the first rule that matches decides; then the default
+//! denials; and what nobody has denied is allowed. The local token paths are not Airbyte's, so nothing here sees them.
+
+use std::fmt;
+
+use http::Method;
+
+use super::pattern::{Care, Pattern, PatternError, same, segments};
+use super::refusal::{Kind, Refusal, Shown};
+use super::target::Api;
+use crate::airbyte::known::{self, CONFIG_OPERATIONS, CREDENTIALS, Effect};
+
+/// How much is possible at all. Whatever rules say, this only takes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Access {
+    /// GET, HEAD and OPTIONS; of the Configuration API, which reads by POST, the operations that read.
+    ReadOnly,
+    /// Also starting and cancelling jobs, of whatever type: the guard sees no bodies.
+    SyncOnly,
+    /// Everything.
+    #[default]
+    Full,
+}
+
+/// One entry of `policy.rules`: `allow POST /jobs`, `deny * /connections/**`, `deny PUT,PATCH /sources/*`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    allows: bool,
+    methods: Methods,
+    pattern: Pattern,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Methods {
+    Any,
+    Some(Vec<Method>),
+}
+
+/// Why a string is not a rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuleError {
+    /// Not three words.
+    #[error("a rule looks like \"allow GET,POST /jobs/**\"")]
+    Shape,
+    /// Neither allow nor deny.
+    #[error("a rule starts with allow or deny")]
+    Effect,
+    /// Methods are case-sensitive (RFC 9110 §9.1), so `get` would never match.
+    #[error("methods are written in capitals and separated by commas, or \"*\"")]
+    Method,
+    /// See there.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+}
+
+impl Rule {
+    /// Parses `allow|deny METHOD[,METHOD]|* PATTERN`. GET covers HEAD.
+    pub fn parse(text: &str) -> Result<Self, RuleError> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let &[effect, methods, pattern] = words.as_slice() else {
+            return Err(RuleError::Shape);
+        };
+        let allows = match effect {
+            "allow" => true,
+            "deny" => false,
+            _ => return Err(RuleError::Effect),
+        };
+        let methods = if methods == "*" { Methods::Any } else { Methods::Some(parse_methods(methods)?) };
+        Ok(Self { allows, methods, pattern: Pattern::parse(pattern)? })
+    }
+
+    fn matches(&self, method: &Method, path: &str) -> bool {
+        let method_fits = match &self.methods {
+            Methods::Any => true,
+            Methods::Some(methods) => methods
+                .iter()
+                .any(|listed| listed == method || (*listed == Method::GET && *method == Method::HEAD)),
+        };
+        let care = if self.allows { Care::Exact } else { Care::Wide };
+        method_fits && self.pattern.matches(path, care)
+    }
+}
+
+fn parse_methods(list: &str) -> Result<Vec<Method>, RuleError> {
+    list.split(',')
+        .map(|method| {
+            if method.is_empty() || !method.bytes().all(|b| b.is_ascii_uppercase()) {
+                return Err(RuleError::Method);
+            }
+            method.parse().map_err(|_| RuleError::Method)
+        })
+        .collect()
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.allows { "allow " } else { "deny " })?;
+        match &self.methods {
+            Methods::Any => f.write_str("*")?,
+            Methods::Some(methods) => {
+                for (i, method) in methods.iter().enumerate() {
+                    write!(f, "{}{method}", if i == 0 { "" } else { "," })?;
+                }
+            }
+        }
+        write!(f, " {}", self.pattern.as_str())
+    }
+}
+
+/// What the machine's owner leaves to its users. Its rules can deny and, before a denial, except; they allow nothing
+/// that the [`Policy`] denies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ceiling {
+    /// At most this.
+    pub access: Access,
+    /// First match decides; without a match the ceiling has no objection.
+    pub rules: Vec<Rule>,
+    /// Where it is written, for messages: `/etc/airbyte-proxy/policy.toml`.
+    pub source: String,
+}
+
+/// The whole policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// `policy.read_only`, `policy.preset`.
+    pub access: Access,
+    /// `policy.rules`.
+    pub rules: Vec<Rule>,
+    /// What nobody but the machine's owner can lift.
+    pub ceiling: Option<Ceiling>,
+}
+
+/// What is asked of Airbyte. `path` is below the API's root.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) method: &'a Method,
+    pub(super) api: Api,
+    pub(super) path: &'a str,
+}
+
+impl Policy {
+    /// Decides.
+    pub(super) fn check(&self, asked: Asked<'_>) -> Result<(), Refusal> {
+        check_access(self.access, asked, None)?;
+        if let Some(ceiling) = &self.ceiling {
+            check_access(ceiling.access, asked, Some(&ceiling.source))?;
+            if let Some((number, rule)) = first_match(&ceiling.rules, asked)
+                && !rule.allows
+            {
+                return Err(denied_by(number, rule, asked, Some(&ceiling.source)));
+            }
+        }
+        match first_match(&self.rules, asked) {
+            Some((_, rule)) if rule.allows => Ok(()),
+            Some((number, rule)) => Err(denied_by(number, rule, asked, None)),
+            None => check_defaults(asked),
+        }
+    }
+}
+
+fn first_match<'r>(rules: &'r [Rule], asked: Asked<'_>) -> Option<(usize, &'r Rule)> {
+    rules.iter().enumerate().find(|(_, rule)| rule.matches(asked.method, asked.path))
+}
+
+// === access ===
+
+fn check_access(access: Access, asked: Asked<'_>, capped_by: Option<&str>) -> Result<(), Refusal> {
+    let allowed = match access {
+        Access::Full => true,
+        Access::SyncOnly => reads(asked) || syncs(asked),
+        Access::ReadOnly => reads(asked),
+    };
+    if allowed { Ok(()) } else { Err(beyond(access, asked, capped_by)) }
+}
+
+fn reads(asked: Asked<'_>) -> bool {
+    if known::only_reads(asked.method) {
+        return true;
+    }
+    // Operations that a rule has opened read if their whole verb says so; `get_or_create` and the like exist.
+    let verb = || segments(asked.path).last().is_some_and(|verb| verb == b"get" || verb == b"list");
+    asked.api == Api::Config
+        && *asked.method == Method::POST
+        && (effect(asked) == Some(Effect::Reads) || verb())
+}
+
+fn syncs(asked: Asked<'_>) -> bool {
+    if asked.api == Api::Config {
+        return effect(asked) == Some(Effect::Syncs);
+    }
+    let mut path = segments(asked.path);
+    let jobs = path.next() == Some(b"jobs");
+    let (id, end) = (path.next().is_some(), path.next().is_none());
+    // POST /jobs starts one, DELETE /jobs/{id} cancels it.
+    jobs && end && ((*asked.method == Method::POST && !id) || (*asked.method == Method::DELETE && id))
+}
+
+/// What the Configuration API operation asked for does, if it is a known one.
+fn effect(asked: Asked<'_>) -> Option<Effect> {
+    if *asked.method != Method::POST {
+        return None;
+    }
+    // As clients spell it; else with escapes or slashes to spare.
+    if let Ok(at) = CONFIG_OPERATIONS.binary_search_by_key(&asked.path, |op| op.path) {
+        return CONFIG_OPERATIONS.get(at).map(|op| op.effect);
+    }
+    let spelt_otherwise = CONFIG_OPERATIONS.iter().find(|op| {
+        let mut path = segments(asked.path);
+        segments(op.path).all(|wanted| path.next().is_some_and(|s| same(s, wanted, Care::Exact)))
+            && path.next().is_none()
+    });
+    spelt_otherwise.map(|op| op.effect)
+}
+
+fn beyond(access: Access, asked: Asked<'_>, capped_by: Option<&str>) -> Refusal {
+    let (rule, says) = match access {
+        Access::ReadOnly => {
+            ("policy.read_only", "the proxy is read-only (policy.read_only = true): reads pass, nothing else")
+        }
+        _ => (
+            "policy.preset",
+            "the proxy is for syncs only (policy.preset = \"sync-only\"): reads, POST /jobs and DELETE /jobs/* pass",
+        ),
+    };
+    let detail = format!("{asked}: {says}{}", Capped(capped_by));
+    let rule = if capped_by.is_some() { "policy ceiling" } else { rule };
+    // In the public API it is the method that is wrong, whatever the path.
+    if access == Access::ReadOnly && asked.api == Api::Public {
+        return Refusal::new(Kind::MethodNotAllowed, rule, detail).allowing("GET, HEAD, OPTIONS");
+    }
+    Refusal::new(Kind::PathNotAllowed, rule, detail)
+}
+
+// === rules ===
+
+fn denied_by(number: usize, rule: &Rule, asked: Asked<'_>, capped_by: Option<&str>) -> Refusal {
+    let label = if capped_by.is_some() { "policy ceiling rules" } else { "policy.rules" };
+    let detail = match capped_by {
+        Some(_) => format!("{asked}: rule {number} says \"{rule}\"{}", Capped(capped_by)),
+        None => format!(
+            "{asked}: policy.rules[{number}] says \"{rule}\"; an allow rule before it would let this pass",
+        ),
+    };
+    Refusal::new(Kind::PathNotAllowed, format!("{label}[{number}]"), detail)
+}
+
+// === defaults ===
+
+fn check_defaults(asked: Asked<'_>) -> Result<(), Refusal> {
+    match asked.api {
+        Api::Public => check_credentials(asked),
+        Api::Config if effect(asked).is_some() => Ok(()),
+        Api::Config => Err(Refusal::new(
+            Kind::PathNotAllowed,
+            "default denial",
+            format!(
+                "{asked}: of the Configuration API only the operations that PyAirbyte and Dagster call pass by \
+                 default; {}",
+                Remedy(asked, asked.path)
+            ),
+        )),
+    }
+}
+
+fn check_credentials(asked: Asked<'_>) -> Result<(), Refusal> {
+    let Some(first) = segments(asked.path).next() else {
+        return Ok(());
+    };
+    let denied = CREDENTIALS.iter().find(|credentials| {
+        same(first, credentials.segment, Care::Wide)
+            && !(credentials.reads_are_fine && known::only_reads(asked.method))
+    });
+    match denied {
+        None => Ok(()),
+        Some(credentials) => Err(Refusal::new(
+            Kind::PathNotAllowed,
+            "default denial",
+            format!(
+                "{asked} answers with {}, so it is denied by default; {}",
+                credentials.returns,
+                Remedy(asked, credentials.pattern)
+            ),
+        )),
+    }
+}
+
+// === words ===
+
+impl fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = if self.path.is_empty() { "/" } else { self.path };
+        write!(f, "{} {}", Shown(self.method.as_str().as_bytes()), Shown(path.as_bytes()))
+    }
+}
+
+struct Capped<'a>(Option<&'a str>);
+
+impl fmt::Display for Capped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(source) => {
+                write!(f, "; capped by {source}, which only the owner of this machine can change")
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The setting that would allow it, where it can be written down as a rule.
+struct Remedy<'a>(Asked<'a>, &'a str);
+
+impl fmt::Display for Remedy<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(asked, pattern) = self;
+        let rule = format!("allow {} {pattern}", asked.method);
+        match Rule::parse(&rule) {
+            Ok(_) if rule.len() <= 100 && !asked.path.contains('*') => {
+                write!(f, "to allow it, set policy.rules = [\"{rule}\"]")
+            }
+            _ => f.write_str("a rule in policy.rules can allow it"),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Targets, framing, methods, sizes: what HTTP itself forbids.
+
+use super::*;
+
+#[test]
+fn a_target_is_a_path_or_repeats_the_host() {
+    let invalid = Err(Kind::InvalidRequest);
+    expect_all(
+        &guard(),
+        &[
+            ("GET", "http://localhost:8484/v1/jobs", &[], PASS),
+            ("GET", "http://LOCALHOST:8484/v1/jobs", &[], PASS),
+            ("GET", "http://localhost/", &[("host", "localhost:80")], PASS),
+            ("GET", "http://localhost", &[("host", "localhost")], PASS),
+            ("GET", "http://evil/", &[("host", "localhost")], invalid),
+            ("GET", "http://localhost:1/", &[("host", "localhost")], invalid),
+            ("GET", "http://u@localhost/", &[("host", "localhost")], invalid),
+            ("GET", "http://evil/", &[("host", "evil")], Err(Kind::HostNotAllowed)),
+            ("GET", "https://localhost/", &[("host", "localhost")], invalid),
+            ("GET", "ftp://localhost/", &[("host", "localhost")], invalid),
+            ("GET", "evil.example:80", &[], invalid),
+            ("GET", "localhost:8484", &[], invalid),
+            ("GET", "!", &[], invalid),
+            ("GET", "*", &[], invalid),
+            ("OPTIONS", "*", &[], PASS),
+            ("CONNECT", "evil:443", &[("host", "evil:443")], Err(Kind::MethodNotAllowed)),
+            ("CONNECT", "/v1/jobs", &[], Err(Kind::MethodNotAllowed)),
+            ("GET", "//evil.example/x", &[], Err(Kind::UnknownPath)),
+            ("GET", "/v1//evil.example/x", &[], PASS),
+            ("GET", "/\\evil.example/", &[], invalid),
+            ("GET", "/v1/é", &[], invalid),
+            ("GET", "/v1/jobs?a=é", &[], invalid),
+            ("GET", "/v1/jobs?a|b", &[], invalid),
+            ("GET", "/v1/a|b", &[], invalid),
+            ("GET", "/v1/jobs?a=%2F..%5c%00%zz&b=/../?", &[], PASS),
+            ("GET", "/v1/applications/../jobs", &[], invalid),
+            ("GET", "/-/../v1/jobs", &[], invalid),
+            ("GET", "/v1/%2e%2e/jobs", &[], invalid),
+            ("GET", "/v1/jobs%2F1", &[], invalid),
+            ("GET", "/v1/jobs%5c1", &[], invalid),
+            ("GET", "/v1/jobs%00", &[], invalid),
+            ("GET", "/v1/%zz", &[], invalid),
+            ("GET", "/v1/a%20b", &[], PASS),
+        ],
+    );
+}
+
+#[test]
+fn ambiguous_framing_is_refused_and_the_connection_closed() {
+    let te = "transfer-encoding";
+    let invalid = Err(Kind::InvalidRequest);
+    let unsupported = Err(Kind::UnsupportedTransferCoding);
+    let table: &[(&[(&str, &str)], Verdict)] = &[
+        (&[(te, "chunked")], PASS),
+        (&[(te, "Chunked ")], PASS),
+        (&[(te, "chunked"), (te, "chunked")], invalid),
+        (&[(te, "chunked, chunked")], invalid),
+        (&[(te, ", chunked")], invalid),
+        (&[(te, "")], invalid),
+        (&[(te, "gzip, chunked")], unsupported),
+        (&[(te, "gzip"), (te, "chunked")], unsupported),
+        (&[(te, "identity")], unsupported),
+        (&[(te, "chunked;x=1")], unsupported),
+        (&[(te, "xchunked")], unsupported),
+        // The server has dropped Content-Length by then and closes the connection by itself.
+        (&[(te, "chunked"), ("content-length", "5")], PASS),
+        // A stranger's connection must close just the same.
+        (&[(te, "gzip, chunked"), ("host", "evil.example")], unsupported),
+    ];
+    for (fields, expected) in table {
+        let head = head("POST", "/v1/jobs", fields);
+        let got = guard().check(&loopback(), &head);
+        assert!(got.as_ref().err().is_none_or(Refusal::must_close), "{fields:?}");
+        assert_eq!(got.map(drop).map_err(|r| r.kind()), *expected, "{fields:?}");
+    }
+}
+
+#[test]
+fn methods_upgrades_and_expectations() {
+    expect_all(
+        &guard(),
+        &[
+            ("TRACE", "/v1/jobs", &[], Err(Kind::MethodNotAllowed)),
+            ("trace", "/v1/jobs", &[], PASS),
+            ("BREW", "/v1/jobs", &[], PASS),
+            ("ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF", "/v1/jobs", &[], PASS),
+            ("ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG", "/v1/jobs", &[], Err(Kind::MethodTooLong)),
+            ("GET", "/v1/jobs", &[("upgrade", "h2c"), ("http2-settings", "AAMAAABkAAQAAP__")], PASS),
+            ("GET", "/v1/jobs", &[("upgrade", "websocket")], Err(Kind::UpgradeRefused)),
+            ("GET", "/v1/jobs", &[("upgrade", "h2c"), ("upgrade", "WebSocket")], Err(Kind::UpgradeRefused)),
+            ("GET", "/-/live", &[("upgrade", "websocket")], Err(Kind::UpgradeRefused)),
+            (
+                "GET",
+                "/v1/jobs",
+                &[("upgrade", "websocket"), ("host", "evil.example")],
+                Err(Kind::HostNotAllowed),
+            ),
+            ("POST", "/v1/jobs", &[("expect", "100-continue")], PASS),
+            ("POST", "/v1/jobs", &[("expect", "100-Continue")], PASS),
+            ("POST", "/v1/jobs", &[("expect", "foo")], Err(Kind::ExpectationFailed)),
+            ("POST", "/v1/jobs", &[("expect", "")], Err(Kind::ExpectationFailed)),
+            ("OPTIONS", "/v1/jobs", &[("max-forwards", "x")], Err(Kind::InvalidRequest)),
+            ("OPTIONS", "/v1/jobs", &[("max-forwards", "+1")], Err(Kind::InvalidRequest)),
+            ("OPTIONS", "/v1/jobs", &[("max-forwards", "")], Err(Kind::InvalidRequest)),
+            ("OPTIONS", "*", &[("max-forwards", "-1")], Err(Kind::InvalidRequest)),
+            ("GET", "/v1/jobs", &[("max-forwards", "x")], PASS),
+        ],
+    );
+    let forwards = |n| guard().check(&loopback(), &head("OPTIONS", "/v1", &[("max-forwards", n)]));
+    assert_eq!(forwards("0").expect("admitted").max_forwards, Some(0));
+    assert_eq!(forwards("5").expect("admitted").max_forwards, Some(5));
+    let trace = refusal(&guard(), &head("TRACE", "/", &[]));
+    assert!(trace.allow().is_some_and(|methods| methods.contains("GET") && !methods.contains("TRACE")));
+}
+
+#[test]
+fn sizes_end_where_the_limits_say() {
+    let long = |n: usize| "a".repeat(n);
+    let target = |n: usize| head("GET", &format!("/v1?{}", long(n - 4)), &[]);
+    assert_eq!(verdict(&guard(), &loopback(), &target(8000)), PASS);
+    assert_eq!(verdict(&guard(), &loopback(), &target(framing::MAX_TARGET)), PASS);
+    assert_eq!(verdict(&guard(), &loopback(), &target(framing::MAX_TARGET + 1)), Err(Kind::UriTooLong));
+    let value = |n: usize| head("GET", "/v1", &[("x-a", &long(n))]);
+    assert_eq!(verdict(&guard(), &loopback(), &value(fields::MAX_VALUE)), PASS);
+    assert_eq!(verdict(&guard(), &loopback(), &value(fields::MAX_VALUE + 1)), Err(Kind::HeaderTooLarge));
+    assert_eq!(framing::MAX_METHOD, 32);
+}
