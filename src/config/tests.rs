@@ -138,6 +138,17 @@ fn all_problems_are_told_at_once() {
 }
 
 #[test]
+fn a_wrong_value_is_not_checked_against_others_through_its_default() {
+    let told = Written::file(
+        "[upstream]\napi_url = \"airbyte.corp\"\n[token]\nurl = \"https://airbyte.corp/token\"\n\
+         [limits]\nreplay_total = \"many\"\nreplay_body = \"128MiB\"",
+    );
+    let told = told.load().expect_err("wrong");
+    assert!(told.contains("upstream.api_url: ") && told.contains("limits.replay_total: "), "{told}");
+    assert_eq!(told.lines().filter(|line| !line.starts_with("  ")).count(), 2, "{told}");
+}
+
+#[test]
 fn published_port_listens_everywhere_unless_listen_says_where() {
     let shown = |written: &Written| written.row("listen");
     let written = Written::file("published_port = true");
