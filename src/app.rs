@@ -1,1 +1,239 @@
-//! Composition root: configuration → bound app → run until told → drained.
+//! Composition root: configuration → bound [`App`] → run until told → drained.
+//!
+//! The only place where rooms meet. `bind` takes every resource that can be refused, so that a start either succeeds as a
+//! whole or leaves nothing behind; `run` cannot fail.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::clock::{Clock, Jitter};
+use crate::config::Config;
+use crate::control::{self, Control, ControlState, Readiness, Status, TokenReadiness};
+use crate::guard::{self, Guard};
+use crate::mint::{self, HttpMinter};
+use crate::outbound::{Outbound, OutboundError};
+use crate::proxy::problem::{self, Problem};
+use crate::proxy::upstream::SetupError;
+use crate::proxy::{Proxy, Shared};
+use crate::secret::{Fingerprint, Source};
+use crate::server::{self, BindError, Bound, Drained, Listen, Stop};
+use crate::token::{Health, Keeper, TokenHandle};
+
+/// The daemon, bound to its addresses and not yet serving.
+#[derive(Debug)]
+pub struct App {
+    bound: Bound,
+    proxy: Proxy,
+    keeper: Keeper,
+    tokens: TokenHandle,
+    credentials: Source,
+    clock: Clock,
+    stop: Stop,
+}
+
+/// Why it cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// There is no way out.
+    #[error(transparent)]
+    Outbound(#[from] OutboundError),
+    /// No token can be asked for.
+    #[error(transparent)]
+    Mint(#[from] mint::BuildError),
+    /// No request can be sent.
+    #[error(transparent)]
+    Upstream(#[from] SetupError),
+    /// `upstream.api_url` is one of our own addresses.
+    #[error("upstream.api_url: {0} is an address this proxy listens on itself")]
+    Itself(String),
+}
+
+impl StartError {
+    /// What to do about it, where there is something.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Bind(error) => error.hint(),
+            _ => None,
+        }
+    }
+
+    /// Whether the user wrote something wrongly, rather than the machine having refused.
+    pub fn is_configuration(&self) -> bool {
+        !matches!(self, Self::Bind(_))
+    }
+}
+
+/// How often secret files are looked at. Polled, because Kubernetes swaps a link in a parent folder, which no watch on
+/// the file sees.
+const FILE_POLL: Duration = Duration::from_secs(2);
+/// Between two attempts to get credentials from a command that fails.
+const CREDENTIALS_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+impl App {
+    /// Takes every resource: addresses, roots of trust, clients. Nothing is asked of upstream.
+    pub async fn bind(
+        config: &Config,
+        credentials: Source,
+        clock: Clock,
+        stop: Stop,
+    ) -> Result<Self, StartError> {
+        let upstream = &config.upstream;
+        let targets = [Some(&upstream.api_url), upstream.config_api_url.as_ref(), Some(&config.mint.url)];
+        let targets: Vec<_> = targets.into_iter().flatten().collect();
+        let outbound = Outbound::new(&targets, upstream.ca_file.as_deref(), &upstream.proxy)?;
+        let minter = HttpMinter::new(config.mint.clone(), &outbound)?;
+        let (keeper, tokens) = Keeper::new(config.token, clock.clone(), Jitter::random(), Arc::new(minter));
+        let control = Control::new(State { tokens: tokens.clone(), stop: stop.clone() });
+        let shared = Arc::new(Shared::new(&config.proxy, tokens.clone(), guard(config), control));
+        let proxy = Proxy::new(shared, upstream, &outbound, &keeper.resumed())?;
+        let bound = server::bind(&config.server).await?;
+        let app = Self { bound, proxy, keeper, tokens, credentials, clock, stop };
+        app.refuse_itself(config)?;
+        Ok(app)
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> Vec<Listen> {
+        self.bound.addresses()
+    }
+
+    /// The token, for whoever shows how it is.
+    pub fn tokens(&self) -> &TokenHandle {
+        &self.tokens
+    }
+
+    /// Serves until `stop` says otherwise and requests in flight have ended. `reload` makes it look at the credentials
+    /// again and forget what it holds against the token endpoint.
+    pub async fn run(self, reload: Arc<Notify>) -> Drained {
+        let Self { bound, proxy, keeper, tokens, credentials, clock, stop } = self;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(keeper.run());
+        tasks.spawn(provide_credentials(credentials, tokens.clone(), clock, reload));
+        let (draining, told) = (stop.clone(), tokens.clone());
+        tasks.spawn(async move {
+            draining.draining().await;
+            told.drain();
+        });
+        let worker = move |_| {
+            let proxy = proxy.for_worker();
+            proxy.warm();
+            proxy
+        };
+        let drained = bound.serve(worker, stop).await;
+        tokens.close();
+        drained
+    }
+
+    fn refuse_itself(&self, config: &Config) -> Result<(), StartError> {
+        let url = &config.upstream.api_url;
+        let ours = |listen: &Listen| matches!(listen, Listen::Tcp(at) if at.port() == url.port());
+        if url.is_loopback() && !url.is_https() && self.addresses().iter().any(ours) {
+            return Err(StartError::Itself(url.to_string()));
+        }
+        Ok(())
+    }
+}
+
+/// Gets the credentials, and gets them again when their files change or somebody says so. Ends only with the process.
+async fn provide_credentials(source: Source, tokens: TokenHandle, clock: Clock, reload: Arc<Notify>) {
+    let mut known = None;
+    let mut pause = CREDENTIALS_RETRY.0;
+    loop {
+        let seen = source.fingerprint();
+        match source.load().await {
+            Ok(credentials) => {
+                if known.as_ref() != Some(&credentials) {
+                    tokens.credentials(credentials.clone());
+                    known = Some(credentials);
+                }
+            }
+            // A file that is being replaced is half there for a moment; whatever is in use stays in use.
+            Err(error) => tracing::warn!(
+                reason = %error,
+                in_use = known.is_some(),
+                "the client id and secret cannot be read"
+            ),
+        }
+        if known.is_none() {
+            tokio::select! {
+                () = clock.nap(pause) => {}
+                () = reload.notified() => {}
+            }
+            pause = (pause * 2).min(CREDENTIALS_RETRY.1);
+            continue;
+        }
+        tokio::select! {
+            () = changed(&source, &seen, &clock) => {}
+            () = reload.notified() => tokens.retry_now(),
+        }
+    }
+}
+
+async fn changed(source: &Source, seen: &Fingerprint, clock: &Clock) {
+    if !source.has_files() {
+        return std::future::pending().await;
+    }
+    while source.fingerprint() == *seen {
+        clock.nap(FILE_POLL).await;
+    }
+}
+
+/// Who may call, as far as it follows from the rest of the configuration.
+fn guard(config: &Config) -> Guard {
+    Guard::new(guard::Config {
+        published_port: config.server.published_port,
+        config_api: config.upstream.config_api_url.is_some(),
+        socket_uids: own_uid(),
+        ..guard::Config::default()
+    })
+}
+
+/// Whoever runs the proxy may use its socket.
+fn own_uid() -> Vec<u32> {
+    #[cfg(unix)]
+    return vec![rustix::process::getuid().as_raw()];
+    #[cfg(not(unix))]
+    return Vec::new();
+}
+
+/// What the `/-/` routes tell.
+struct State {
+    tokens: TokenHandle,
+    stop: Stop,
+}
+
+impl ControlState for State {
+    fn readiness(&self) -> Readiness {
+        let token = self.tokens.status();
+        let status = match token.health {
+            _ if self.stop.is_draining() => Status::Draining,
+            Health::Starting => Status::Starting,
+            Health::Ready => Status::Ready,
+            Health::Degraded => Status::Degraded,
+            Health::Broken => Status::Broken,
+        };
+        Readiness {
+            status,
+            reason: token.reason,
+            token: TokenReadiness {
+                generation: token.generation,
+                expires_in: token.expires_in,
+                next_attempt_in: token.next_attempt,
+            },
+        }
+    }
+
+    fn problem(&self, status: StatusCode, kind: &'static str, detail: &str) -> Response<control::Body> {
+        let title = "The proxy's own routes have no answer to this";
+        let kind = problem::Kind { name: kind, title, status, proxy_error: "http_request_error" };
+        Problem::new(kind, detail).response(false).map(control::Body::from)
+    }
+}

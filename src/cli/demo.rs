@@ -5,9 +5,14 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
-use super::{USAGE, args, output};
+use super::{USAGE, args, output, runtime, serve};
+use crate::airbyte::BaseUrl;
+use crate::airbyte::paths::TOKEN_ENDPOINT;
 use crate::config::{Config, Environment, load_local, parse_duration};
-use crate::secret::Secret;
+use crate::demo::{Options, Simulator};
+use crate::secret::{Half, Origin, Secret, Source, Trusted};
+use crate::server::Listen;
+use crate::{mint, telemetry};
 
 /// Short enough to be renewed while one watches.
 const DEFAULT_LIFETIME: &str = "30s";
@@ -33,10 +38,58 @@ pub(super) fn run(matches: &ArgMatches, env: &Environment) -> ExitCode {
     }
 }
 
-/// Hands over to the simulator. `config` has the listeners, limits and logs; its upstream and token endpoint are the
-/// defaults, to be replaced by the simulator's.
-fn start(config: Config, token_lifetime: Duration) -> ExitCode {
-    drop(config);
-    output::stderr(&format!("not built yet (tokens of {token_lifetime:?})"));
-    ExitCode::FAILURE
+/// Starts the simulator and puts it in the place of upstream.
+fn start(mut config: Config, token_lifetime: Duration) -> ExitCode {
+    let _log = telemetry::init(&config.log);
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(code) => return code,
+    };
+    runtime.block_on(async {
+        let options = Options { token_lifetime, ..Options::default() };
+        let simulator = match Simulator::start(options) {
+            Ok(simulator) => simulator,
+            Err(error) => {
+                output::stderr(&format!("cannot start the simulated Airbyte: {error}"));
+                return ExitCode::FAILURE;
+            }
+        };
+        let Ok(api_url) = BaseUrl::parse(&simulator.api_url()) else { return ExitCode::FAILURE };
+        config.mint = mint::Config { url: api_url.join(TOKEN_ENDPOINT), ..config.mint };
+        config.upstream.api_url = api_url;
+        let banner = |addresses: &[Listen]| output::offer(banner(addresses, token_lifetime));
+        let code = serve::serve(&config, source(&simulator), banner).await;
+        let counts = simulator.handle().counts();
+        output::offer(format!(
+            "\nThe simulated Airbyte saw {} requests, {} of them without a live token, and minted {} tokens.",
+            counts.requests,
+            counts.unauthorized(),
+            counts.mints
+        ));
+        code
+    })
+}
+
+fn source(simulator: &Simulator) -> Source {
+    let half = |value: Secret| Half { place: "demo".to_owned(), origin: Origin::Value(value) };
+    let id = half(Secret::new(simulator.client_id()));
+    Source::new(id, half(simulator.client_secret()), Trusted::default())
+}
+
+fn banner(addresses: &[Listen], token_lifetime: Duration) -> String {
+    let address = addresses.first().map_or(String::new(), ToString::to_string);
+    let curl = match addresses.first() {
+        Some(Listen::Unix(path)) => {
+            format!("curl --unix-socket '{}' http://localhost/v1/workspaces", path.display())
+        }
+        _ => format!("curl {address}/v1/workspaces"),
+    };
+    format!(
+        "airbyte-proxy demo: a simulated Airbyte, and the proxy in front of it at {address}\n\
+         \n\
+         Try it in another terminal:\n    {curl}\n\
+         \n\
+         Tokens live {} s here, and are renewed while you watch. Ctrl-C ends it.\n",
+        token_lifetime.as_secs()
+    )
 }

@@ -4,8 +4,13 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-use super::{USAGE, load_all, output};
-use crate::config::{Environment, Loaded};
+use super::{USAGE, load_all, output, runtime};
+use crate::app::{App, StartError};
+use crate::clock::Clock;
+use crate::config::{Config, Environment, Loaded};
+use crate::secret::Source;
+use crate::server::{Listen, Outcome, Stop, signals};
+use crate::telemetry;
 
 /// The first thing most people read of us.
 pub(super) const NO_CREDENTIALS: &str = "\
@@ -24,19 +29,64 @@ pub(super) fn run(matches: &ArgMatches, env: &Environment) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    if loaded.credentials.is_none() {
-        output::stderr(NO_CREDENTIALS);
-        return ExitCode::from(USAGE);
-    }
-    for warning in &loaded.warnings {
-        output::stderr(&format!("warning: {warning}"));
-    }
     start(loaded)
 }
 
 /// Hands over to the composition root.
 fn start(loaded: Loaded) -> ExitCode {
-    drop(loaded);
-    output::stderr("not built yet");
-    ExitCode::FAILURE
+    let Some(credentials) = loaded.credentials else {
+        output::stderr(NO_CREDENTIALS);
+        return ExitCode::from(USAGE);
+    };
+    let _log = telemetry::init(&loaded.config.log);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    match runtime() {
+        Ok(runtime) => runtime.block_on(serve(&loaded.config, credentials, |_| {})),
+        Err(code) => code,
+    }
+}
+
+/// Binds, tells `bound` where, and serves until a signal ends it.
+pub(super) async fn serve(config: &Config, credentials: Source, bound: impl FnOnce(&[Listen])) -> ExitCode {
+    // First of all: until then a signal kills.
+    let signals = match signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            output::stderr(&format!("cannot listen to signals: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let stop = Stop::new();
+    let app = match App::bind(config, credentials, Clock::system(), stop.clone()).await {
+        Ok(app) => app,
+        Err(error) => return refused(&error),
+    };
+    for address in app.addresses() {
+        tracing::info!(address = %address, upstream = %config.upstream.api_url, "listening");
+    }
+    bound(&app.addresses());
+    let reloads = signals.reloads();
+    tokio::select! {
+        drained = app.run(reloads) => match drained.outcome {
+            Outcome::Clean => {
+                tracing::info!("drained");
+                ExitCode::SUCCESS
+            }
+            Outcome::Aborted { open_requests } => {
+                tracing::warn!(open_requests, "the grace ran out with requests open");
+                ExitCode::FAILURE
+            }
+        },
+        code = signals.drive(stop) => ExitCode::from(code),
+    }
+}
+
+fn refused(error: &StartError) -> ExitCode {
+    output::stderr(&format!("cannot start: {error}"));
+    if let Some(hint) = error.hint() {
+        output::stderr(&format!("  hint: {hint}"));
+    }
+    if error.is_configuration() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
 }

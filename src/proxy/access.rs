@@ -1,67 +1,98 @@
-//! One event a request, written when its response has ended. No header, no query value, no body.
+//! What is known about one request, told once, when its response has ended.
 
 use std::time::Duration;
 
 use http::{Method, StatusCode};
 
+use super::authorize::Authorized;
+use super::replay::Source;
+use crate::airbyte::known;
 use crate::clock::Stopwatch;
+use crate::guard::{Api, Route};
+use crate::telemetry::Access;
 
-/// Collects what is known about one request; dropping it writes the event.
+/// nginx's convention for a caller that left before there was an answer.
+const CLIENT_LEFT: u16 = 499;
+
+/// Collects; dropping it writes the access event.
 #[derive(Debug)]
 pub(super) struct Record {
     started: Stopwatch,
-    method: Method,
-    path: String,
     enabled: bool,
-    status: StatusCode,
-    pub(super) upstream: Option<Duration>,
-    pub(super) generation: Option<u64>,
-    pub(super) replayed: bool,
-    pub(super) problem: Option<&'static str>,
-    bytes: u64,
+    method: Method,
+    route: String,
+    status: u16,
+    upstream: Option<Duration>,
+    sending: Option<Source>,
+    bytes_out: u64,
+    generation: Option<u64>,
+    replayed: bool,
+    error: Option<&'static str>,
     complete: bool,
-    error: Option<String>,
 }
 
 impl Record {
-    pub(super) fn start(method: &Method, path: &str) -> Self {
-        let enabled = tracing::enabled!(target: "access", tracing::Level::INFO);
+    pub(super) fn start(method: &Method) -> Self {
         Self {
             started: Stopwatch::start(),
+            enabled: Access::enabled(),
             method: method.clone(),
-            path: if enabled { path.to_owned() } else { String::new() },
-            enabled,
-            // What a caller who leaves before an answer got; 499 is the convention for it.
-            status: StatusCode::from_u16(499).unwrap_or_default(),
+            // Refused before it was known.
+            route: "-".to_owned(),
+            status: CLIENT_LEFT,
             upstream: None,
+            sending: None,
+            bytes_out: 0,
             generation: None,
             replayed: false,
-            problem: None,
-            bytes: 0,
-            complete: false,
             error: None,
+            complete: false,
         }
     }
 
-    /// Time since the request head was there.
-    pub(super) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+    /// Without ids: they are the business of whoever asked.
+    pub(super) fn route(&mut self, route: Route, path: &str) {
+        if !self.enabled {
+            return;
+        }
+        self.route = match route {
+            Route::Root => "/".to_owned(),
+            Route::Control => "/-/".to_owned(),
+            Route::Token => "token".to_owned(),
+            Route::Asterisk => "*".to_owned(),
+            Route::Api { api: Api::Public, prefix } => {
+                format!("/v1{}", known::shape(path.get(prefix..).unwrap_or_default()))
+            }
+            // The guard lets only operations through whose paths are names throughout.
+            Route::Api { api: Api::Config, .. } => path.to_owned(),
+        };
+    }
+
+    pub(super) fn answered_by_upstream(&mut self, answered: &Authorized, body: &Source) {
+        self.upstream = Some(self.started.elapsed());
+        self.generation = Some(answered.generation);
+        self.replayed = answered.replayed;
+        self.sending = Some(body.clone());
     }
 
     pub(super) fn answered(&mut self, status: StatusCode) {
-        self.status = status;
+        self.status = status.as_u16();
+    }
+
+    pub(super) fn problem(&mut self, kind: &'static str) {
+        self.error = Some(kind);
     }
 
     pub(super) fn sent(&mut self, bytes: usize) {
-        self.bytes += bytes as u64;
+        self.bytes_out += bytes as u64;
     }
 
     pub(super) fn complete(&mut self) {
         self.complete = true;
     }
 
-    pub(super) fn broke_off(&mut self, error: &(dyn std::error::Error + 'static)) {
-        self.error = Some(error.to_string());
+    pub(super) fn broke_off(&mut self, kind: &'static str) {
+        self.error = Some(kind);
     }
 }
 
@@ -70,20 +101,20 @@ impl Drop for Record {
         if !self.enabled {
             return;
         }
-        let ms = |d: Duration| d.as_secs_f64() * 1000.0;
-        tracing::info!(
-            target: "access",
-            method = self.method.as_str(),
-            path = self.path,
-            status = self.status.as_u16(),
-            duration_ms = ms(self.started.elapsed()),
-            upstream_ms = self.upstream.map(ms),
-            bytes = self.bytes,
-            generation = self.generation,
-            replayed = self.replayed,
-            problem = self.problem,
-            complete = self.complete,
-            error = self.error,
-        );
+        let left = (!self.complete).then_some("caller-left");
+        Access {
+            method: self.method.as_str(),
+            route: &self.route,
+            status: self.status,
+            duration: self.started.elapsed(),
+            upstream: self.upstream,
+            bytes_in: self.sending.as_ref().map_or(0, Source::bytes),
+            bytes_out: self.bytes_out,
+            generation: self.generation,
+            replayed: self.replayed,
+            client: None,
+            error: self.error.or(left),
+        }
+        .emit();
     }
 }

@@ -53,11 +53,14 @@ impl Body for Answer {
         let this = &mut *self;
         let frame = match &mut this.content {
             Content::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Content::Relay(relay) => Pin::new(relay).poll_frame(cx).map_err(Into::into),
+            Content::Relay(relay) => Pin::new(relay).poll_frame(cx).map_err(|error| {
+                this.record.broke_off(error.kind());
+                error.into()
+            }),
             Content::Control(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
         };
         match &frame {
-            Poll::Pending => return frame,
+            Poll::Pending | Poll::Ready(Some(Err(_))) => {}
             Poll::Ready(None) => this.record.complete(),
             Poll::Ready(Some(Ok(data))) => {
                 this.record.sent(data.data_ref().map_or(0, Bytes::len));
@@ -66,7 +69,6 @@ impl Body for Answer {
                     this.record.complete();
                 }
             }
-            Poll::Ready(Some(Err(error))) => this.record.broke_off(error.as_ref()),
         }
         frame
     }

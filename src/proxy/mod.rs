@@ -11,7 +11,7 @@ mod answer;
 mod authorize;
 mod headers;
 mod idle;
-mod problem;
+pub(crate) mod problem;
 mod replay;
 mod target;
 mod token_endpoint;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::sync::watch;
 
@@ -32,8 +32,8 @@ use self::answer::Content;
 use self::problem::Problem;
 use self::replay::{Budget, Source};
 use self::upstream::{Origin, Outgoing, SetupError};
-use crate::airbyte::paths::Route;
 use crate::control::Control;
+use crate::guard::{Api, Guard, Route};
 use crate::outbound::Outbound;
 use crate::server::{Handler, Peer};
 use crate::token::TokenHandle;
@@ -68,6 +68,7 @@ pub struct Shared {
     admission: Arc<Admission>,
     budget: Arc<Budget>,
     tokens: TokenHandle,
+    guard: Guard,
     control: Control,
     /// Our name in `Via`, drawn per process: a loop is our own name coming back.
     pseudonym: String,
@@ -77,7 +78,7 @@ pub struct Shared {
 
 impl Shared {
     /// Everything that is one per process.
-    pub fn new(config: &Config, tokens: TokenHandle, control: Control) -> Self {
+    pub fn new(config: &Config, tokens: TokenHandle, guard: Guard, control: Control) -> Self {
         let pseudonym = format!("airbyte-proxy-{:08x}", fastrand::u32(..));
         let via = ["1.0", "1.1"].map(|version| {
             HeaderValue::try_from(format!("{version} {pseudonym}"))
@@ -87,6 +88,7 @@ impl Shared {
             admission: Arc::new(Admission::new(config.max_in_flight)),
             budget: Arc::new(Budget::new(config.replay_limit, config.replay_total)),
             tokens,
+            guard,
             control,
             pseudonym,
             via,
@@ -116,6 +118,16 @@ impl Proxy {
         Ok(Self { shared, api: origin(&config.api_url)?, config_api })
     }
 
+    /// The same stack with connections of its own, for another worker.
+    #[must_use]
+    pub fn for_worker(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            api: self.api.with_own_pool(),
+            config_api: self.config_api.as_ref().map(Origin::with_own_pool),
+        }
+    }
+
     /// Makes the first connection before anybody asks. Needs the worker's runtime.
     pub fn warm(&self) {
         self.api.warm();
@@ -123,33 +135,38 @@ impl Proxy {
 
     async fn answer(
         &self,
-        _peer: &Peer,
+        peer: &Peer,
         request: Request<Incoming>,
         record: &mut Record,
     ) -> Result<(Response<Content>, Option<admit::Permit>), Problem> {
-        let (head, body) = request.into_parts();
-        let path = head.uri.path();
-        let (origin, prefix) = match Route::of(path) {
-            Route::Home | Route::Own => {
+        let (mut head, body) = request.into_parts();
+        let admitted = self.shared.guard.check(peer, &head).map_err(|refusal| Problem::from(&refusal))?;
+        record.route(admitted.route, head.uri.path());
+        let (origin, prefix) = match admitted.route {
+            Route::Root | Route::Control => {
                 let response = self.shared.control.respond(Request::from_parts(head, body)).await;
                 return Ok((response.map(Content::Control), None));
             }
             Route::Token => {
                 return token_endpoint::answer(&head, body).await.map(|response| (response, None));
             }
-            Route::Api { prefix } => (&self.api, prefix),
-            Route::ConfigApi { prefix } => match &self.config_api {
-                Some(origin) => (origin, prefix),
-                None => return Err(target::config_api_is_closed(path)),
-            },
-            Route::Unknown => return Err(target::unknown(path)),
+            Route::Asterisk => return Ok((no_content(), None)),
+            Route::Api { api: Api::Public, prefix } => (&self.api, prefix),
+            // The guard lets nobody through to an API that is not open.
+            Route::Api { api: Api::Config, prefix } => {
+                (self.config_api.as_ref().unwrap_or(&self.api), prefix)
+            }
         };
+        match admitted.max_forwards {
+            // RFC 9110 §7.6.2: whoever counts down to nothing is the one who answers.
+            Some(0) => return Ok((no_content(), None)),
+            Some(n) => drop(head.headers.insert(header::MAX_FORWARDS, HeaderValue::from(n - 1))),
+            None => {}
+        }
         let permit = self.shared.admission.admit().ok_or_else(overloaded)?;
         let request = self.outgoing(head, body, origin, prefix)?;
         let answered = authorize::send(origin, &self.shared.tokens, &request).await?;
-        record.generation = Some(answered.generation);
-        record.replayed = answered.replayed;
-        record.upstream = Some(record.elapsed());
+        record.answered_by_upstream(&answered, &request.body);
         Ok((received(answered.response), Some(permit)))
     }
 
@@ -178,17 +195,28 @@ impl Handler for Proxy {
     type Body = Answer;
 
     async fn handle(&self, peer: &Peer, request: Request<Incoming>) -> Response<Answer> {
-        let mut record = Record::start(request.method(), request.uri().path());
+        let mut record = Record::start(request.method());
         let page = problem::wants_page(request.headers());
         let (response, permit) = match self.answer(peer, request, &mut record).await {
             Ok(answered) => answered,
             Err(problem) => {
-                record.problem = Some(problem.kind.name);
+                record.problem(problem.kind.name);
                 (problem.response(page).map(|bytes| Content::Own(Some(bytes))), None)
             }
         };
         record.answered(response.status());
         response.map(|content| Answer::new(content, record, permit))
+    }
+
+    fn panicked(&self) -> Response<Answer> {
+        let problem = Problem::new(
+            problem::INTERNAL,
+            "the request was given up because of a bug; others are not affected",
+        );
+        let mut record = Record::start(&Method::default());
+        record.problem(problem.kind.name);
+        record.answered(problem.kind.status);
+        problem.response(false).map(|bytes| Answer::new(Content::Own(Some(bytes)), record, None))
     }
 }
 
@@ -201,6 +229,13 @@ fn received(response: Response<upstream::Relay>) -> Response<Content> {
     }
     head.version = http::Version::HTTP_11;
     Response::from_parts(head, Content::Relay(body))
+}
+
+fn no_content() -> Response<Content> {
+    let mut response = Response::new(Content::Own(None));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    headers::protect(response.headers_mut());
+    response
 }
 
 fn overloaded() -> Problem {

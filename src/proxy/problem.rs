@@ -12,6 +12,7 @@ use http::{HeaderMap, Response, StatusCode};
 use serde_json::json;
 
 use super::headers::protect;
+use crate::guard::Refusal;
 
 /// What is wrong. The names are stable: clients may rely on the `type` they become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,7 @@ macro_rules! registry {
 }
 
 registry! {
-    UNKNOWN_PATH = "unknown-path", "Not a path of the Airbyte API", NOT_FOUND, "http_request_error";
+    METHOD_NOT_ALLOWED = "method-not-allowed", "The method is not allowed here", METHOD_NOT_ALLOWED, "http_request_denied";
     INVALID_REQUEST = "invalid-request", "The request cannot be understood", BAD_REQUEST, "http_request_error";
     REQUEST_TIMEOUT = "request-timeout", "The request body did not arrive in time", REQUEST_TIMEOUT, "http_request_error";
     TOKEN_UNAVAILABLE = "token-unavailable", "No access token at the moment", SERVICE_UNAVAILABLE, "destination_unavailable";
@@ -143,6 +144,17 @@ impl Problem {
     }
 }
 
+impl From<&Refusal> for Problem {
+    fn from(refusal: &Refusal) -> Self {
+        let kind = refusal.kind();
+        let (name, title, status) = (kind.suffix(), kind.title(), kind.status());
+        let kind = Kind { name, title, status, proxy_error: kind.proxy_status() };
+        let allow = refusal.allow().map(|methods| (header::ALLOW, HeaderValue::from_static(methods)));
+        let (fields, close) = (allow.into_iter().collect(), refusal.must_close());
+        Self { fields, close, ..Self::new(kind, refusal.detail()) }
+    }
+}
+
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few seconds, rounded up")]
 fn number(seconds: f64) -> HeaderValue {
     HeaderValue::from(seconds.min(86_400.0) as u64)
@@ -194,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_page_escapes_what_it_repeats() {
-        let page = Problem::new(UNKNOWN_PATH, "</p><script>alert(1)</script>").response(true);
+        let page = Problem::new(INTERNAL, "</p><script>alert(1)</script>").response(true);
         assert!(!String::from_utf8_lossy(page.body()).contains("<script"));
     }
 }

@@ -65,6 +65,7 @@ struct State {
     keeping: Keeping,
     /// Frames handed out, to tell a slow upload from a stuck one.
     frames: u64,
+    bytes: u64,
     failure: Option<ClientBodyError>,
 }
 
@@ -100,6 +101,7 @@ impl Source {
             kept_bytes: 0,
             keeping: Keeping::Yes,
             frames: 0,
+            bytes: 0,
             failure: None,
         };
         Self::Stream(Arc::new(Stream { state: Mutex::new(state), budget: Arc::clone(budget), idle, hint }))
@@ -154,6 +156,14 @@ impl Source {
         }
     }
 
+    /// Bytes that the client has sent so far.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Stream(stream) => stream.lock().bytes,
+        }
+    }
+
     /// What the client did wrong, if it did.
     pub(super) fn failure(&self) -> Option<ClientBodyError> {
         match self {
@@ -170,6 +180,7 @@ impl Stream {
 
     fn keep(&self, state: &mut State, data: &Bytes) {
         state.frames += 1;
+        state.bytes += data.len() as u64;
         if state.keeping != Keeping::Yes {
             return;
         }

@@ -5,7 +5,6 @@ use http::Uri;
 use http::uri::PathAndQuery;
 
 use super::problem::{self, Problem};
-use crate::airbyte::paths;
 
 /// The target at upstream: `base` and everything after the first `prefix` bytes of the path.
 pub(super) fn mapped(uri: &Uri, prefix: usize, base: &str) -> Result<PathAndQuery, Problem> {
@@ -17,30 +16,6 @@ pub(super) fn mapped(uri: &Uri, prefix: usize, base: &str) -> Result<PathAndQuer
     }
     let slash = if base.is_empty() && !rest.starts_with('/') { "/" } else { "" };
     PathAndQuery::from_maybe_shared(Bytes::from(format!("{base}{slash}{rest}"))).map_err(|_| invalid())
-}
-
-/// Airbyte itself answers a wrong path with a misleading 401, so it is answered here.
-pub(super) fn unknown(path: &str) -> Problem {
-    let shown: String = path.chars().take(200).collect();
-    let detail = match paths::suggestion(path) {
-        Some(meant) => format!("{shown} is not a path of the Airbyte API; did you mean {meant}?"),
-        None => format!(
-            "{shown} is not a path of the Airbyte API; its paths begin with {}/, for example {}/workspaces",
-            paths::API_PREFIX,
-            paths::API_PREFIX
-        ),
-    };
-    Problem::new(problem::UNKNOWN_PATH, detail)
-}
-
-pub(super) fn config_api_is_closed(path: &str) -> Problem {
-    let meant =
-        paths::suggestion(path).map_or(String::new(), |meant| format!("; for the public API, use {meant}"));
-    let detail = format!(
-        "{} is the Configuration API, which is closed unless upstream.config_api_url is set{meant}",
-        paths::CONFIG_API_PREFIX
-    );
-    Problem::new(problem::UNKNOWN_PATH, detail)
 }
 
 #[cfg(test)]

@@ -9,30 +9,25 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
-use http::{Method, Response, StatusCode};
+use http::{Method, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use super::answer::Content;
 use super::headers::protect;
-use super::problem::{Kind, Problem};
+use super::problem::{self, Problem};
 
 /// Of the shape that clients expect (RFC 6749 §5.1); a day, because it never expires.
 const ANSWER: &str =
     "{\"access_token\":\"airbyte-proxy-needs-no-token\",\"token_type\":\"Bearer\",\"expires_in\":86400}";
 
-const METHOD_NOT_ALLOWED: Kind = Kind {
-    name: "method-not-allowed",
-    title: "The method is not allowed here",
-    status: StatusCode::METHOD_NOT_ALLOWED,
-    proxy_error: "http_request_denied",
-};
-
 pub(super) async fn answer(head: &Parts, body: Incoming) -> Result<Response<Content>, Problem> {
     if head.method != Method::POST {
-        let mut problem =
-            Problem::new(METHOD_NOT_ALLOWED, "a token is asked for with POST; but none is needed here");
+        let mut problem = Problem::new(
+            problem::METHOD_NOT_ALLOWED,
+            "a token is asked for with POST; but none is needed here",
+        );
         problem.fields.push((header::ALLOW, HeaderValue::from_static("POST")));
         return Err(problem);
     }

@@ -7,6 +7,7 @@
 
 #![allow(clippy::expect_used, reason = "helpers of tests fail as tests do; the exemption knows only #[test]")]
 
+mod architecture;
 mod config;
 mod forwarding;
 mod harness;

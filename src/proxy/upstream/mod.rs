@@ -139,6 +139,11 @@ impl Origin {
         })
     }
 
+    /// The same origin with connections of its own.
+    pub(crate) fn with_own_pool(&self) -> Self {
+        Self { pool: self.pool.another(), ..self.clone() }
+    }
+
     pub(crate) fn url(&self) -> &BaseUrl {
         &self.url
     }

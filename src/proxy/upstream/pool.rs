@@ -90,6 +90,12 @@ impl Pool {
         })
     }
 
+    /// An empty pool for the same origin.
+    pub(super) fn another(&self) -> Arc<Self> {
+        let resumed = self.lock().resumed.clone();
+        Self::new(self.dialer.clone(), self.prior_knowledge_h2, self.idle_timeout, self.max_age, resumed)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -31,6 +31,16 @@ pub(crate) enum RelayError {
     Idle(Duration),
 }
 
+impl RelayError {
+    /// As in the log.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::BrokeOff(_) => "upstream-truncated",
+            Self::Idle(_) => "upstream-body-timeout",
+        }
+    }
+}
+
 impl Relay {
     pub(super) fn new(incoming: Incoming, held: Held, pool: Arc<Pool>, limit: Duration) -> Self {
         let mut relay = Self { incoming, held: Some((held, pool)), idle: IdleTimer::new(limit), limit };

@@ -1,23 +1,24 @@
 //! The proxy in this process, in front of some upstream.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use airbyte_proxy::airbyte::BaseUrl;
 use airbyte_proxy::airbyte::paths::TOKEN_ENDPOINT;
-use airbyte_proxy::clock::{Clock, Jitter};
-use airbyte_proxy::control::Control;
-use airbyte_proxy::mint::{self, HttpMinter};
+use airbyte_proxy::app::App;
+use airbyte_proxy::clock::Clock;
+use airbyte_proxy::config::Config;
 use airbyte_proxy::outbound::Outbound;
-use airbyte_proxy::proxy::{self, Proxy, Shared, upstream};
-use airbyte_proxy::secret::{ClientCredentials, Secret};
-use airbyte_proxy::server::{Handler, Peer};
-use airbyte_proxy::token::{self, Keeper, TokenHandle};
+use airbyte_proxy::proxy::{self, upstream};
+use airbyte_proxy::secret::{ClientCredentials, Half, Origin, Secret, Source, Trusted};
+use airbyte_proxy::server::{self, Listen, Stop};
+use airbyte_proxy::token::{self, TokenHandle};
+use airbyte_proxy::{mint, telemetry};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::tls;
@@ -26,8 +27,9 @@ use super::tls;
 pub(crate) struct Daemon {
     pub(crate) addr: SocketAddr,
     pub(crate) tokens: TokenHandle,
+    pub(crate) stop: Stop,
     client: reqwest::Client,
-    _tasks: JoinSet<()>,
+    _task: JoinSet<()>,
 }
 
 /// An answer, read to its end.
@@ -65,14 +67,17 @@ pub(crate) struct Settings {
     pub(crate) proxy: proxy::Config,
     pub(crate) clock: Clock,
     pub(crate) credentials: ClientCredentials,
+    pub(crate) mint: mint::Config,
 }
 
 pub(crate) fn settings(api_url: &str) -> Settings {
     let mut upstream = upstream::Config::new(BaseUrl::parse(api_url).expect("a URL"));
     upstream.ca_file = Some(tls::ca_file());
     upstream.proxy = upstream::OutboundProxy::None;
+    let mint = mint::Config::new(upstream.api_url.join(TOKEN_ENDPOINT));
     Settings {
         upstream,
+        mint,
         proxy: proxy::Config::default(),
         clock: Clock::system(),
         credentials: ClientCredentials {
@@ -88,36 +93,25 @@ pub(crate) async fn daemon(api_url: &str) -> Daemon {
 }
 
 pub(crate) async fn start(settings: Settings) -> Daemon {
-    let url = &settings.upstream.api_url;
-    let outbound = Outbound::new(&[url], settings.upstream.ca_file.as_deref(), &settings.upstream.proxy);
-    let outbound = outbound.expect("outbound");
-    let minter = HttpMinter::new(mint::Config::new(url.join(TOKEN_ENDPOINT)), &outbound).expect("minter");
-    let (keeper, tokens) =
-        Keeper::new(token::Config::default(), settings.clock, Jitter::seeded(1), Arc::new(minter));
-    tokens.credentials(settings.credentials);
-    let resumed = keeper.resumed();
-    let shared = Arc::new(Shared::new(&settings.proxy, tokens.clone(), Control));
-    let proxy = Proxy::new(shared, &settings.upstream, &outbound, &resumed).expect("proxy");
-    let mut tasks = JoinSet::new();
-    tasks.spawn(keeper.run());
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let addr = listener.local_addr().expect("bound");
-    tasks.spawn(async move {
-        let mut connections = JoinSet::new();
-        while let Ok((tcp, remote)) = listener.accept().await {
-            let proxy = proxy.clone();
-            connections.spawn(async move {
-                let peer = Peer::Tcp { remote, local: remote };
-                let service = hyper::service::service_fn(move |request| {
-                    let (proxy, peer) = (proxy.clone(), peer.clone());
-                    async move { Ok::<_, std::convert::Infallible>(proxy.handle(&peer, request).await) }
-                });
-                let _ = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(tcp), service)
-                    .await;
-            });
-        }
-    });
+    let config = Config {
+        server: server::Config {
+            listen: vec![Listen::Tcp(([127, 0, 0, 1], 0).into())],
+            workers: NonZeroUsize::MIN,
+            ..server::Config::default()
+        },
+        proxy: settings.proxy,
+        mint: settings.mint,
+        upstream: settings.upstream,
+        token: token::Config::default(),
+        log: telemetry::Config::default(),
+    };
+    let half = |value| Half { place: "test".to_owned(), origin: Origin::Value(value) };
+    let ClientCredentials { client_id, client_secret } = settings.credentials;
+    let source = Source::new(half(Secret::new(client_id)), half(client_secret), Trusted::default());
+    let stop = Stop::new();
+    let app = App::bind(&config, source, settings.clock, stop.clone()).await.expect("started");
+    let Some(Listen::Tcp(addr)) = app.addresses().pop() else { panic!("a TCP address") };
+    let tokens = app.tokens().clone();
     let nobody = Outbound::new(&[], None, &upstream::OutboundProxy::None).expect("outbound");
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(Arc::unwrap_or_clone(nobody.tls(&[])))
@@ -125,7 +119,9 @@ pub(crate) async fn start(settings: Settings) -> Daemon {
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .expect("client");
-    Daemon { addr, tokens, client, _tasks: tasks }
+    let mut task = JoinSet::new();
+    task.spawn(async move { drop(app.run(Arc::default()).await) });
+    Daemon { addr, tokens, stop, client, _task: task }
 }
 
 impl Daemon {
