@@ -66,3 +66,19 @@ fn example_changes_nothing_as_it_is_nor_with_its_defaults_uncommented() {
     assert_eq!(loaded.config, defaults.config);
     assert!(loaded.rows.iter().all(|row| row.value.is_none() || row.origin.to_string().contains("x.toml:")));
 }
+
+/// `docs/configuration.md` has the one table of all keys.
+#[test]
+fn the_documented_table_is_the_table_of_the_code() {
+    let page = include_str!("../../../docs/configuration.md");
+    let keys = page.split("## Keys").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("the section");
+    let documented: Vec<_> = keys.lines().filter(|line| line.starts_with("| `")).collect();
+    let expected: Vec<_> = KEYS
+        .iter()
+        .map(|key| {
+            let default = key.default.map_or(String::new(), |default| format!("`{default}`"));
+            format!("| `{}` | {default} | {} |", key.name, key.doc)
+        })
+        .collect();
+    assert_eq!(documented, expected, "write this into docs/configuration.md:\n{}", expected.join("\n"));
+}
