@@ -147,9 +147,8 @@ impl TokenHandle {
         let health = match (lease, failed) {
             (Some(_), None) => Health::Ready,
             (Some(_), Some(_)) => Health::Degraded,
-            (None, Some(_)) => Health::Broken,
             (None, None) if view.has_credentials => Health::Starting,
-            (None, None) => Health::Broken,
+            (None, _) => Health::Broken,
         };
         let no_credentials = || (!view.has_credentials).then(|| Why::NoCredentials.to_string());
         Status {

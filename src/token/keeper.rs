@@ -174,7 +174,7 @@ fn log(note: &Note) {
             tracing::info!(generation, lifetime_seconds = seconds(*lifetime), "token minted");
         }
         Note::SameToken => {
-            tracing::info!("the token endpoint repeated the token at hand; asking again later")
+            tracing::info!("the token endpoint repeated the token at hand; asking again later");
         }
         Note::Failed { failure, next, live_for: Some(left) } => tracing::warn!(
             reason = failure.message,
@@ -204,3 +204,7 @@ fn log(note: &Note) {
         Note::Resumed { gap } => tracing::info!(gap_seconds = seconds(*gap), "resumed after a pause"),
     }
 }
+
+#[cfg(test)]
+#[path = "keeper_tests.rs"]
+mod tests;

@@ -245,8 +245,8 @@ impl Lifecycle {
             points.extend(
                 [live.schedule.advisory, live.schedule.hard]
                     .into_iter()
-                    .filter(|p| *p > age)
-                    .map(|p| p - age),
+                    .map(|point| point.saturating_sub(age))
+                    .filter(|left| !left.is_zero()),
             );
         }
         match &self.flight {

@@ -1,0 +1,437 @@
+//! The keeper and the handle together: a clock moved by hand, a minter that follows a script, no sleeps.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet, yield_now};
+
+use crate::clock::{Clock, Hand, Jitter};
+use crate::secret::{AccessToken, ClientCredentials, Secret};
+use crate::token::{
+    Config, Failure, FailureKind, Grant, Health, Keeper, Lease, Minter, Outcome, TokenHandle, Unavailable,
+    Why,
+};
+
+/// Part of every token and secret, and of nothing else.
+const TELLTALE: &str = "tell-tale";
+const DOWN: Scripted = Scripted::Fails(FailureKind::Transient);
+
+enum Scripted {
+    /// A token of this many seconds.
+    Grants(u64),
+    Fails(FailureKind),
+    /// Whatever comes through the gate.
+    Waits(oneshot::Receiver<Outcome>),
+    /// In the middle of the request.
+    Panics,
+    /// Before there is a request.
+    PanicsAtOnce,
+}
+
+/// Answers one call after another. One call too many fails the test.
+struct Script {
+    answers: Mutex<VecDeque<Scripted>>,
+    used: Mutex<Vec<String>>,
+    calls: watch::Sender<usize>,
+    unexpected: AtomicUsize,
+}
+
+impl Minter for Script {
+    fn mint(&self, credentials: Arc<ClientCredentials>) -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
+        self.used.lock().unwrap().push(credentials.client_id.clone());
+        let call = self.used.lock().unwrap().len();
+        let answer = self.answers.lock().unwrap().pop_front();
+        self.calls.send_replace(call);
+        match answer {
+            Some(Scripted::Grants(seconds)) => Box::pin(async move { Ok(grant(call, seconds)) }),
+            Some(Scripted::Fails(kind)) => Box::pin(async move { Err(failure(kind)) }),
+            Some(Scripted::Waits(gate)) => Box::pin(async move { gate.await.expect("the gate opens") }),
+            Some(Scripted::Panics) => Box::pin(async { panic!("in the script") }),
+            Some(Scripted::PanicsAtOnce) => panic!("in the script"),
+            None => {
+                self.unexpected.fetch_add(1, Ordering::Relaxed);
+                panic!("unexpected call number {call}")
+            }
+        }
+    }
+}
+
+fn grant(call: usize, seconds: u64) -> Grant {
+    Grant {
+        token: AccessToken::parse(&format!("{TELLTALE}.{call}")).expect("valid"),
+        expires_in: Some(Duration::from_secs(seconds)),
+        expires_at: None,
+        issued_at: None,
+        date: None,
+    }
+}
+
+fn failure(kind: FailureKind) -> Failure {
+    Failure { kind, retry_after: None, message: "scripted".to_owned() }
+}
+
+fn credentials(id: &str) -> ClientCredentials {
+    ClientCredentials { client_id: id.to_owned(), client_secret: Secret::new(format!("{TELLTALE}-{id}")) }
+}
+
+struct Fixture {
+    handle: TokenHandle,
+    hand: Hand,
+    minter: Arc<Script>,
+    resumed: watch::Receiver<u64>,
+    keeper: JoinHandle<()>,
+}
+
+impl Fixture {
+    fn without_credentials(script: impl IntoIterator<Item = Scripted>) -> Self {
+        let (clock, hand) = Clock::manual();
+        let minter = Arc::new(Script {
+            answers: Mutex::new(script.into_iter().collect()),
+            used: Mutex::default(),
+            calls: watch::Sender::new(0),
+            unexpected: AtomicUsize::new(0),
+        });
+        let (keeper, handle) =
+            Keeper::new(Config::default(), clock, Jitter::seeded(1), Arc::clone(&minter) as Arc<dyn Minter>);
+        let resumed = keeper.resumed();
+        Self { handle, hand, minter, resumed, keeper: tokio::spawn(keeper.run()) }
+    }
+
+    fn new(script: impl IntoIterator<Item = Scripted>) -> Self {
+        let fixture = Self::without_credentials(script);
+        fixture.handle.credentials(credentials("first"));
+        fixture
+    }
+
+    /// With a token of 900 s at hand; after that, the script.
+    async fn ready(script: impl IntoIterator<Item = Scripted>) -> Self {
+        let fixture = Self::new([Scripted::Grants(900)].into_iter().chain(script));
+        assert_eq!(generation(fixture.handle.acquire().await), Ok(1));
+        fixture
+    }
+
+    /// Time passes, in steps that no keeper takes for a suspend.
+    async fn pass(&self, seconds: u64) {
+        for _ in 0..seconds {
+            self.hand.advance(Duration::from_secs(1));
+            settle().await;
+        }
+    }
+
+    async fn called(&self, times: usize) {
+        self.minter.calls.subscribe().wait_for(|calls| *calls >= times).await.expect("the minter lives");
+    }
+
+    fn calls(&self) -> usize {
+        *self.minter.calls.borrow()
+    }
+
+    fn health(&self) -> Health {
+        self.handle.status().health
+    }
+
+    /// That many callers at once.
+    fn callers(&self, number: usize) -> JoinSet<Result<Lease, Unavailable>> {
+        let mut callers = JoinSet::new();
+        for _ in 0..number {
+            let handle = self.handle.clone();
+            callers.spawn(async move { handle.acquire().await });
+        }
+        callers
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        self.keeper.abort();
+        if !std::thread::panicking() {
+            assert_eq!(
+                self.minter.unexpected.load(Ordering::Relaxed),
+                0,
+                "calls that the script does not know"
+            );
+        }
+    }
+}
+
+fn generation(answer: Result<Lease, Unavailable>) -> Result<u64, Why> {
+    answer.map(|lease| lease.generation()).map_err(|refusal| refusal.why)
+}
+
+fn gate() -> (oneshot::Sender<Outcome>, Scripted) {
+    let (open, gate) = oneshot::channel();
+    (open, Scripted::Waits(gate))
+}
+
+/// Lets every task do what it can: the runtime of these tests has one thread.
+async fn settle() {
+    for _ in 0..32 {
+        yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn hundred_concurrent_callers_share_one_mint() {
+    let (open, gate) = gate();
+    let fixture = Fixture::new([gate]);
+    let callers = fixture.callers(100);
+    fixture.called(1).await;
+    settle().await;
+    open.send(Ok(grant(1, 900))).expect("the attempt waits");
+    let answers = callers.join_all().await;
+    assert!(answers.into_iter().all(|answer| generation(answer) == Ok(1)));
+    assert_eq!(fixture.calls(), 1);
+}
+
+#[tokio::test]
+async fn callers_that_leave_cancel_neither_the_mint_nor_the_others() {
+    let (open, gate) = gate();
+    let fixture = Fixture::new([gate]);
+    let mut leaders = fixture.callers(3);
+    fixture.called(1).await;
+    settle().await;
+    let others = fixture.callers(3);
+    settle().await;
+    leaders.shutdown().await;
+    settle().await;
+    assert!(!open.is_closed(), "the mint runs on");
+    open.send(Ok(grant(1, 900))).expect("the attempt waits");
+    assert!(others.join_all().await.into_iter().all(|answer| generation(answer) == Ok(1)));
+}
+
+#[tokio::test]
+async fn nobody_waits_while_a_live_token_exists_although_the_mint_hangs() {
+    let (_open, gate) = gate();
+    let fixture = Fixture::ready([gate]).await;
+    while fixture.calls() < 2 {
+        fixture.pass(1).await;
+    }
+    let mut at_once = poll_once(fixture.handle.acquire());
+    assert_eq!(at_once.take().map(generation), Some(Ok(1)));
+}
+
+/// Polls once.
+fn poll_once<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match future.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_overdue_is_dropped_and_repeated() {
+    let (open, gate) = gate();
+    let fixture = Fixture::new([gate, Scripted::Grants(900)]);
+    fixture.called(1).await;
+    fixture.pass(10).await;
+    assert!(!open.is_closed());
+    fixture.pass(3).await;
+    assert!(open.is_closed(), "its connection is not left behind");
+    assert_eq!(fixture.handle.status().generation, Some(1));
+}
+
+#[tokio::test]
+async fn status_goes_from_starting_to_ready_to_degraded_and_back() {
+    let (open, gate) = gate();
+    let fixture = Fixture::new([gate, DOWN, Scripted::Grants(900)]);
+    fixture.called(1).await;
+    settle().await;
+    assert_eq!(fixture.health(), Health::Starting);
+    open.send(Ok(grant(1, 900))).expect("the attempt waits");
+    settle().await;
+    let status = fixture.handle.status();
+    assert_eq!((status.health, status.generation, status.reason), (Health::Ready, Some(1), None));
+    assert_eq!(status.expires_in, Some(Duration::from_secs(890)));
+    while fixture.calls() < 2 {
+        fixture.pass(1).await;
+    }
+    let status = fixture.handle.status();
+    assert_eq!((status.health, status.generation), (Health::Degraded, Some(1)));
+    assert_eq!(status.reason.as_deref(), Some("scripted"));
+    assert!(status.next_attempt.is_some_and(|next| next <= Duration::from_secs(1)));
+    fixture.pass(2).await;
+    let status = fixture.handle.status();
+    assert_eq!((status.health, status.generation, status.next_attempt), (Health::Ready, Some(2), None));
+}
+
+#[tokio::test]
+async fn status_goes_from_degraded_to_broken_when_the_token_dies() {
+    let fixture = Fixture::ready((0..200).map(|_| DOWN)).await;
+    fixture.pass(889).await;
+    assert_eq!(fixture.health(), Health::Degraded);
+    fixture.pass(2).await;
+    let status = fixture.handle.status();
+    assert_eq!((status.health, status.generation, status.expires_in), (Health::Broken, None, None));
+}
+
+#[tokio::test]
+async fn without_credentials_status_is_broken_and_says_why() {
+    let fixture = Fixture::without_credentials([Scripted::Grants(900)]);
+    settle().await;
+    let status = fixture.handle.status();
+    assert_eq!(status.health, Health::Broken);
+    assert_eq!(status.reason, Some(Why::NoCredentials.to_string()));
+    assert_eq!(generation(fixture.handle.acquire().await), Err(Why::NoCredentials));
+    fixture.handle.credentials(credentials("late"));
+    settle().await;
+    assert_eq!(fixture.health(), Health::Ready);
+}
+
+#[tokio::test]
+async fn whoever_watches_learns_of_changes() {
+    let fixture = Fixture::without_credentials([Scripted::Grants(900)]);
+    settle().await;
+    let mut changes = fixture.handle.changes();
+    fixture.handle.credentials(credentials("first"));
+    while fixture.health() != Health::Ready {
+        changes.changed().await.expect("the keeper lives");
+    }
+}
+
+#[tokio::test]
+async fn a_suspend_is_counted_once() {
+    let mut fixture = Fixture::ready([Scripted::Grants(900)]).await;
+    fixture.pass(30).await;
+    assert!(!fixture.resumed.has_changed().expect("the keeper lives"));
+    fixture.hand.advance(Duration::from_secs(7200));
+    settle().await;
+    fixture.pass(30).await;
+    assert_eq!(*fixture.resumed.borrow_and_update(), 1);
+}
+
+#[tokio::test]
+async fn waking_from_suspend_never_lends_the_old_token() {
+    let fixture = Fixture::ready([Scripted::Grants(900)]).await;
+    // The keeper has not looked at the clock yet: the handle itself must notice.
+    fixture.hand.advance(Duration::from_secs(7200));
+    assert_eq!(fixture.handle.status().generation, None);
+    assert_eq!(generation(fixture.handle.acquire().await), Ok(2));
+}
+
+#[tokio::test]
+async fn fifty_401s_at_once_share_one_mint() {
+    let fixture = Fixture::ready([Scripted::Grants(900)]).await;
+    fixture.pass(60).await;
+    let mut requests = JoinSet::new();
+    for _ in 0..50 {
+        let handle = fixture.handle.clone();
+        requests.spawn(async move { handle.renewed(1).await });
+    }
+    assert!(requests.join_all().await.into_iter().all(|answer| generation(answer) == Ok(2)));
+    assert_eq!(fixture.calls(), 2);
+}
+
+#[tokio::test]
+async fn doubt_ends_with_a_request_that_succeeds() {
+    let fixture = Fixture::ready([Scripted::Grants(900), Scripted::Grants(900)]).await;
+    fixture.pass(60).await;
+    assert_eq!(generation(fixture.handle.renewed(1).await), Ok(2));
+    fixture.handle.not_the_token(2);
+    fixture.pass(31).await;
+    assert!(fixture.handle.renewed(2).await.is_err(), "quiet");
+    fixture.handle.accepted();
+    assert_eq!(generation(fixture.handle.renewed(2).await), Ok(3));
+}
+
+#[tokio::test]
+async fn new_credentials_are_used_and_refused_ones_leave_the_old_in_use() {
+    let script = [Scripted::Fails(FailureKind::Rejected), Scripted::Grants(900), Scripted::Grants(900)];
+    let fixture = Fixture::ready(script).await;
+    fixture.handle.credentials(credentials("wrong"));
+    fixture.pass(6).await;
+    assert_eq!(fixture.health(), Health::Ready);
+    fixture.handle.credentials(credentials("right"));
+    fixture.pass(6).await;
+    assert_eq!(fixture.handle.status().generation, Some(2));
+    fixture.pass(600).await;
+    assert_eq!(*fixture.minter.used.lock().unwrap(), ["first", "wrong", "right", "right"]);
+}
+
+#[tokio::test]
+async fn retry_now_cuts_a_long_backoff_short() {
+    let fixture = Fixture::new([Scripted::Fails(FailureKind::Rejected), Scripted::Grants(900)]);
+    fixture.pass(5).await;
+    let refused = fixture.handle.acquire().await.expect_err("rejected");
+    assert!(refused.next_attempt >= Duration::from_secs(20), "{refused:?}");
+    fixture.handle.retry_now();
+    assert_eq!(generation(fixture.handle.acquire().await), Ok(1));
+}
+
+#[tokio::test]
+async fn while_draining_only_a_caller_causes_a_mint() {
+    let fixture = Fixture::ready([Scripted::Grants(900)]).await;
+    fixture.handle.drain();
+    fixture.pass(900).await;
+    assert_eq!(fixture.calls(), 1);
+    assert_eq!(generation(fixture.handle.acquire().await), Ok(2));
+}
+
+#[tokio::test]
+async fn closing_answers_everybody_and_ends_the_keeper() {
+    let (open, gate) = gate();
+    let mut fixture = Fixture::new([gate]);
+    let waiting = fixture.callers(3);
+    fixture.called(1).await;
+    settle().await;
+    fixture.handle.close();
+    assert!(waiting.join_all().await.into_iter().all(|answer| generation(answer) == Err(Why::Closed)));
+    (&mut fixture.keeper).await.expect("no panic");
+    assert_eq!(generation(fixture.handle.acquire().await), Err(Why::Closed));
+    assert!(fixture.handle.renewed(0).await.is_err());
+    assert!(open.is_closed(), "the mint is given up");
+    assert_eq!(fixture.handle.status().generation, None);
+}
+
+/// Everything that is written to it, as one string.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn neither_logs_nor_debug_output_contain_a_token_or_a_secret() {
+    let written = Written::default();
+    let writer = written.clone();
+    let logs = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(logs);
+    let (clock, _hand) = Clock::manual();
+    let script = Arc::clone(&Fixture::new([]).minter);
+    let (keeper, handle) = Keeper::new(Config::default(), clock, Jitter::seeded(1), script);
+    handle.credentials(credentials("printed"));
+    let printed = format!("{keeper:?} {handle:?}");
+    assert!(!printed.contains(TELLTALE), "{printed}");
+
+    let refused = Scripted::Fails(FailureKind::Rejected);
+    let script = [DOWN, refused, Scripted::Panics, Scripted::Grants(900), Scripted::Grants(900)];
+    let fixture = Fixture::ready(script).await;
+    fixture.pass(60).await;
+    fixture.handle.credentials(credentials("second"));
+    let handle = fixture.handle.clone();
+    let renewed = tokio::spawn(async move { handle.renewed(1).await });
+    fixture.pass(60).await;
+    let renewed = renewed.await.expect("no panic");
+    fixture.handle.not_the_token(1);
+    let lease = fixture.handle.acquire().await;
+    let printed = format!("{renewed:?} {lease:?} {:?} {:?}", fixture.handle.status(), fixture.handle);
+    assert!(!printed.contains(TELLTALE), "{printed}");
+    let logs = String::from_utf8_lossy(&written.0.lock().unwrap()).into_owned();
+    assert!(logs.contains("token minted") && !logs.contains(TELLTALE), "{logs}");
+}
