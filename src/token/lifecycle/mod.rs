@@ -363,8 +363,9 @@ impl Lifecycle {
     /// The endpoint accepted credentials of this version.
     fn works(&mut self, version: u64, actions: &mut Vec<Action>) {
         self.last_failure = None;
-        if self.candidate.as_ref().is_some_and(|c| c.version == version) {
-            self.candidate = None;
+        self.candidate.take_if(|c| c.version == version);
+        // Even if newer ones have come meanwhile: those may turn out wrong, and these work.
+        if self.current.is_none_or(|current| current < version) {
             self.current = Some(version);
             actions.push(Action::Promote { version });
         }

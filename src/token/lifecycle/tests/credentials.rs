@@ -69,6 +69,17 @@ fn new_credentials_forgive_backoff_but_no_floor() {
 }
 
 #[test]
+fn credentials_that_worked_are_kept_even_if_newer_ones_came_meanwhile() {
+    let mut world = World::without_credentials(1);
+    let first = world.credentials(true);
+    world.credentials(false);
+    world.pass(100);
+    assert_eq!(world.promoted, [first]);
+    world.seconds(600);
+    assert_eq!(world.generation(), Some(2), "renewed with the first, since the second are wrong");
+}
+
+#[test]
 fn wrong_new_credentials_cost_no_request() {
     for seed in 0..20 {
         let mut world = ready(seed);
