@@ -373,7 +373,8 @@ impl Lifecycle {
 
     fn failed(&mut self, now: Now, flight: Flight, failure: Failure, actions: &mut Vec<Action>) {
         let live = self.token.is_some();
-        let lasting = self.pace.is_lasting(failure.kind);
+        let proven = self.current == Some(flight.credentials);
+        let lasting = self.pace.is_lasting(failure.kind, flight.credentials, proven);
         if lasting
             && self.current.is_some()
             && let Some(candidate) = self.candidate.as_mut().filter(|c| c.version == flight.credentials)

@@ -17,8 +17,8 @@ pub(super) struct Pace {
     backoff: Option<Backoff>,
     /// Failures in a row of the kind that `backoff` has.
     row: u32,
-    server_errors: u32,
-    ever_succeeded: bool,
+    /// 500s in a row, and the version of the credentials they were for.
+    server_errors: (u64, u32),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +36,7 @@ impl Pace {
             bucket: Bucket::full(),
             backoff: None,
             row: 0,
-            server_errors: 0,
-            ever_succeeded: false,
+            server_errors: (0, 0),
         }
     }
 
@@ -61,22 +60,21 @@ impl Pace {
 
     pub(super) fn succeeded(&mut self, now: Now) {
         self.last_success = Some(now.boot);
-        self.ever_succeeded = true;
-        self.server_errors = 0;
         self.forgive();
     }
 
-    /// Whether waiting will not mend it. Counts 500s in a row, of which enough before any success mean the same.
-    pub(super) fn is_lasting(&mut self, kind: FailureKind) -> bool {
+    /// Whether waiting will not mend it. Counts 500s in a row, of which enough for credentials that have never worked
+    /// mean the same.
+    pub(super) fn is_lasting(&mut self, kind: FailureKind, credentials: u64, proven: bool) -> bool {
+        if kind == FailureKind::Transient || self.server_errors.0 != credentials {
+            self.server_errors = (credentials, 0);
+        }
         match kind {
             FailureKind::Rejected | FailureKind::Misconfigured => true,
-            FailureKind::Transient => {
-                self.server_errors = 0;
-                false
-            }
+            FailureKind::Transient => false,
             FailureKind::ServerError => {
-                self.server_errors += 1;
-                !self.ever_succeeded && self.server_errors >= policy::REJECTED_500
+                self.server_errors.1 = self.server_errors.1.saturating_add(1);
+                !proven && self.server_errors.1 >= policy::REJECTED_500
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Rotation: new credentials are tried first, old ones stay until the new ones have worked.
 
 use super::events::ready;
-use super::world::{Endpoint, Shape, World};
-use crate::token::grant::FailureKind;
+use super::world::{Endpoint, Shape, World, timed_out};
+use crate::token::grant::{Failure, FailureKind};
 use crate::token::lifecycle::{Event, Note};
 
 #[test]
@@ -77,6 +77,19 @@ fn credentials_that_worked_are_kept_even_if_newer_ones_came_meanwhile() {
     assert_eq!(world.promoted, [first]);
     world.seconds(600);
     assert_eq!(world.generation(), Some(2), "renewed with the first, since the second are wrong");
+}
+
+#[test]
+fn new_credentials_that_are_answered_500_do_not_keep_the_old_ones_from_being_used() {
+    let mut world = ready(1);
+    let new = world.credentials(true);
+    for _ in 0..3 {
+        while world.model.flight.as_ref().is_none_or(|f| f.credentials != new) {
+            world.pass(100);
+        }
+        world.answer_now(Err(Failure { kind: FailureKind::ServerError, ..timed_out() }));
+    }
+    assert!(world.notes.iter().any(|n| matches!(n, Note::CandidateRejected { .. })));
 }
 
 #[test]
