@@ -386,9 +386,14 @@ impl Lifecycle {
             actions.push(Action::Note(Note::CandidateRejected { failure }));
             return;
         }
-        let asked = failure.retry_after.map_or(Duration::ZERO, |d| policy::honoured_retry_after(d, live));
-        self.pace.failed(now, lasting, live, asked);
-        self.keep_attempts_close(now, flight, asked);
+        let replaced = self.candidate_due(now)
+            && self.candidate.as_ref().is_some_and(|c| c.version != flight.credentials);
+        // A verdict on credentials that were replaced meanwhile is none on those that are tried next.
+        if !(lasting && replaced) {
+            let asked = failure.retry_after.map_or(Duration::ZERO, |d| policy::honoured_retry_after(d, live));
+            self.pace.failed(now, lasting, live, asked);
+            self.keep_attempts_close(now, flight, asked);
+        }
         let next = wait(self.earliest_start(), now);
         let live_for = self.token.as_ref().map(|t| t.schedule.hard.saturating_sub(t.age(now)));
         actions.push(Action::Note(Note::Failed { failure: failure.clone(), next, live_for }));

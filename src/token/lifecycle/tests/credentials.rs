@@ -5,6 +5,10 @@ use super::world::{Endpoint, Shape, World, timed_out};
 use crate::token::grant::{Failure, FailureKind};
 use crate::token::lifecycle::{Event, Note};
 
+fn refused() -> Failure {
+    Failure { kind: FailureKind::Rejected, ..timed_out() }
+}
+
 #[test]
 fn good_new_credentials_are_used_at_once_and_promoted() {
     let mut world = ready(1);
@@ -66,6 +70,30 @@ fn new_credentials_forgive_backoff_but_no_floor() {
     assert_eq!(world.model.starts.len(), 2);
     world.pass(100);
     assert_eq!(world.generation(), Some(1));
+}
+
+#[test]
+fn a_refusal_of_credentials_that_were_replaced_meanwhile_delays_the_new_ones_no_further() {
+    let mut world = World::without_credentials(1);
+    world.credentials(false);
+    world.credentials(true);
+    world.answer_now(Err(refused()));
+    world.pass(1100);
+    assert_eq!(world.generation(), Some(1));
+}
+
+#[test]
+fn a_refusal_of_the_old_ones_delays_the_new_ones_no_further() {
+    let mut world = ready(1);
+    let old = world.model.starts[0].credentials;
+    world.set_good(old, false);
+    world.seconds(600);
+    while world.model.flight.is_none() {
+        world.pass(100);
+    }
+    world.credentials(true);
+    world.pass(1200);
+    assert_eq!(world.generation(), Some(2), "although the old ones were refused after the new ones had come");
 }
 
 #[test]
