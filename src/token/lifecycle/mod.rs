@@ -115,6 +115,13 @@ struct Flight {
     credentials: u64,
 }
 
+impl Flight {
+    /// By the boot clock alone: the wall clock may be set while we wait.
+    fn overdue_at(&self) -> i64 {
+        self.started.boot.saturating_add(millis(policy::ATTEMPT_LIMIT))
+    }
+}
+
 /// Credentials that are to replace the current ones once they have worked.
 #[derive(Debug)]
 struct Candidate {
@@ -250,7 +257,7 @@ impl Lifecycle {
             );
         }
         match &self.flight {
-            Some(flight) => points.push(policy::ATTEMPT_LIMIT.saturating_sub(now.since(flight.started))),
+            Some(flight) => points.push(wait(flight.overdue_at(), now)),
             None if self.mint_wanted(now) => points.push(wait(self.earliest_start(), now)),
             None => {}
         }
@@ -275,9 +282,7 @@ impl Lifecycle {
                 self.token = None;
             }
         }
-        if let Some(flight) =
-            self.flight.filter(|f| now.boot - f.started.boot >= millis(policy::ATTEMPT_LIMIT))
-        {
+        if let Some(flight) = self.flight.filter(|f| f.overdue_at() <= now.boot) {
             actions.push(Action::Abort { attempt: flight.attempt });
             self.flight = None;
             let message = "the token endpoint did not answer in time".to_owned();

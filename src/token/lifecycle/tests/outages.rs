@@ -140,6 +140,21 @@ fn what_the_wall_clock_has_aged_stays_old_when_it_is_set_back() {
 }
 
 #[test]
+fn a_wall_clock_that_jumps_by_a_century_during_a_mint_causes_no_busy_loop() {
+    for jump in [YEAR * 100, -YEAR * 100] {
+        let mut world = ready(1);
+        world.endpoint(Endpoint::Hangs);
+        world.step(Event::NewCredentials { version: 1 });
+        world.seconds(6);
+        assert!(world.model.flight.is_some());
+        world.jump_wall(jump);
+        let looks = world.looks;
+        world.seconds(3);
+        assert!(world.looks - looks <= 4, "{} looks", world.looks - looks);
+    }
+}
+
+#[test]
 fn a_wall_clock_that_jumps_every_second_causes_no_storm() {
     let mut world = ready(1);
     for minute in 0..600 {
