@@ -261,8 +261,8 @@ impl Lifecycle {
             None if self.mint_wanted(now) => points.push(wait(self.earliest_start(), now)),
             None => {}
         }
-        let suspect = self.token.as_ref().is_some_and(|t| t.suspect);
-        points.extend(self.waiters.next_bound(suspect).map(|bound| wait(bound, now)));
+        let lease = self.token.as_ref().map(Live::lease);
+        points.extend(self.waiters.next_bound(lease.as_ref()).map(|bound| wait(bound, now)));
         points.into_iter().min().unwrap_or(nap).min(nap).max(Duration::from_millis(1))
     }
 

@@ -41,8 +41,8 @@ impl Waiters {
     }
 
     /// The first moment at which somebody's patience ends.
-    pub(super) fn next_bound(&self, suspect: bool) -> Option<i64> {
-        self.0.values().map(|w| w.bound(suspect && w.newer_than.is_none())).min()
+    pub(super) fn next_bound(&self, lease: Option<&Lease>) -> Option<i64> {
+        self.0.values().map(|w| w.bound(lease.is_some_and(|lease| w.accepts(lease)))).min()
     }
 
     /// Takes out everybody whose answer is known: a lease, or `None` for no.

@@ -105,6 +105,18 @@ fn a_doubted_token_is_held_back_two_seconds_for_the_running_mint() {
 }
 
 #[test]
+fn a_caller_with_an_older_401_is_held_back_two_seconds_as_well() {
+    let mut world = settled();
+    world.renewed(1);
+    world.seconds(60);
+    world.endpoint(Endpoint::Hangs);
+    unauthorized(&mut world, 2, false);
+    let caller = world.renewed(1);
+    world.pass(2000);
+    assert_eq!(world.got(caller), Some(Ok(2)));
+}
+
+#[test]
 fn a_doubted_token_is_lent_when_no_mint_is_running() {
     let mut world = settled();
     world.endpoint(Endpoint::Fails(FailureKind::Rejected, None));
