@@ -36,6 +36,10 @@ pub(super) const DISPROVED_FIRST: Duration = Duration::from_secs(60);
 pub(super) const DISPROVED_LAST: Duration = Duration::from_secs(900);
 /// Retries are never further apart than this once a token is near its end.
 pub(super) const MANDATORY_RETRY: Duration = Duration::from_secs(5);
+/// Without a live token, transient failures pause no longer than this …
+pub(super) const LONGEST_TRANSIENT: Duration = Duration::from_secs(5);
+/// … or than the endpoint asked for, up to this.
+pub(super) const LONGEST_ASKED: Duration = Duration::from_secs(30);
 /// The answer repeated the token we hold: the endpoint caches; look again after this.
 pub(super) const SAME_TOKEN_RETRY: Duration = Duration::from_secs(30);
 /// 500 this often in a row before any success: some servers answer wrong credentials that way.

@@ -280,6 +280,7 @@ impl Lifecycle {
             if age >= live.schedule.hard {
                 actions.push(Action::Note(Note::Died { generation: live.generation }));
                 self.token = None;
+                self.pace.token_died(now);
             }
         }
         if let Some(flight) = self.flight.filter(|f| f.overdue_at() <= now.boot) {
@@ -412,7 +413,7 @@ impl Lifecycle {
         let (mandatory, hard) = (at(live.schedule.mandatory), at(live.schedule.hard));
         let near_the_end = mandatory.max(now.boot);
         if !self.pace.is_rejected() {
-            let apart = policy::MANDATORY_RETRY.max(asked.min(Duration::from_secs(30)));
+            let apart = policy::MANDATORY_RETRY.max(asked.min(policy::LONGEST_ASKED));
             self.pace.wait_at_most_until(near_the_end + millis(apart));
         } else if self.pace.earliest(true) >= hard && flight.started.boot < mandatory {
             self.pace.wait_at_most_until(near_the_end);

@@ -24,6 +24,8 @@ pub(super) struct Pace {
 #[derive(Debug, Clone, Copy)]
 struct Backoff {
     until: i64,
+    /// What `Retry-After` asked for.
+    asked_until: i64,
     rejected: bool,
 }
 
@@ -86,7 +88,8 @@ impl Pace {
         self.row = self.row.saturating_add(1);
         let draw = if rejected { policy::rejected_backoff } else { policy::transient_backoff };
         let pause = draw(self.row, live, &self.jitter).max(asked);
-        self.backoff = Some(Backoff { until: now.boot.saturating_add(millis(pause)), rejected });
+        let after = |pause| now.boot.saturating_add(millis(pause));
+        self.backoff = Some(Backoff { until: after(pause), asked_until: after(asked), rejected });
     }
 
     pub(super) fn is_rejected(&self) -> bool {
@@ -95,13 +98,21 @@ impl Pace {
 
     pub(super) fn wait_until(&mut self, until: i64) {
         self.row = 0;
-        self.backoff = Some(Backoff { until, rejected: false });
+        self.backoff = Some(Backoff { until, asked_until: i64::MIN, rejected: false });
     }
 
     pub(super) fn wait_at_most_until(&mut self, until: i64) {
         if let Some(backoff) = &mut self.backoff {
             backoff.until = backoff.until.min(until);
         }
+    }
+
+    /// Somebody may be waiting now. A pause that was drawn for a token with a future (a wall clock set forward took it
+    /// away) must not outlast the longest drawn without one.
+    pub(super) fn token_died(&mut self, now: Now) {
+        let Some(backoff) = self.backoff.filter(|b| !b.rejected) else { return };
+        let asked = backoff.asked_until.min(now.boot.saturating_add(millis(policy::LONGEST_ASKED)));
+        self.wait_at_most_until(asked.max(now.boot.saturating_add(millis(policy::LONGEST_TRANSIENT))));
     }
 
     /// No back-off; the floors and the bucket stay.

@@ -155,6 +155,20 @@ fn a_wall_clock_that_jumps_by_a_century_during_a_mint_causes_no_busy_loop() {
 }
 
 #[test]
+fn a_wall_clock_set_forward_during_an_outage_costs_at_most_a_short_backoff() {
+    for seed in 0..40 {
+        let mut world = ready(seed);
+        world.endpoint(Endpoint::Fails(FailureKind::Transient, None));
+        world.seconds(720);
+        world.jump_wall(3_600_000);
+        world.step(Event::Tick);
+        world.endpoint(Endpoint::Grants(Shape::Plain, 900));
+        world.pass(5200);
+        assert_eq!(world.generation(), Some(2), "seed {seed}");
+    }
+}
+
+#[test]
 fn a_wall_clock_that_jumps_every_second_causes_no_storm() {
     let mut world = ready(1);
     for minute in 0..600 {
