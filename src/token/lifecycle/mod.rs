@@ -212,7 +212,7 @@ impl Lifecycle {
             }
             Event::RetryNow => {
                 if let Some(candidate) = &mut self.candidate {
-                    candidate.retry_at = i64::MIN;
+                    (candidate.retry_at, candidate.rejections) = (i64::MIN, 0);
                 }
                 self.pace.forgive();
             }

@@ -97,6 +97,19 @@ fn a_refusal_of_the_old_ones_delays_the_new_ones_no_further() {
 }
 
 #[test]
+fn retry_now_starts_the_backoff_of_refused_new_credentials_afresh() {
+    let mut world = ready(1);
+    world.seconds(10);
+    let new = world.credentials(false);
+    world.seconds(100);
+    world.step(Event::RetryNow);
+    world.seconds(37);
+    let tries: Vec<_> =
+        world.model.starts.iter().filter(|s| s.credentials == new).map(|s| s.at - 3_600_250).collect();
+    assert_eq!(tries.len(), 4, "{tries:?}");
+}
+
+#[test]
 fn credentials_that_worked_are_kept_even_if_newer_ones_came_meanwhile() {
     let mut world = World::without_credentials(1);
     let first = world.credentials(true);
