@@ -137,10 +137,10 @@ impl Keeper {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Mint { attempt, credentials } => {
-                let Some(credentials) = self.credentials.get(&credentials) else { return };
+                let Some(credentials) = self.credentials.get(&credentials).map(Arc::clone) else { return };
                 self.attempt = attempt;
-                let mint = self.minter.mint(Arc::clone(credentials));
-                self.flight.spawn(async move { (attempt, mint.await) });
+                let minter = Arc::clone(&self.minter);
+                self.flight.spawn(async move { (attempt, minter.mint(credentials).await) });
             }
             Action::Abort { .. } => self.flight.abort_all(),
             Action::Grant { waiter, lease } => self.reply(waiter, Ok(lease)),

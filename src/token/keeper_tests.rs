@@ -237,6 +237,18 @@ async fn an_attempt_that_is_overdue_is_dropped_and_repeated() {
 }
 
 #[tokio::test]
+async fn a_minter_that_panics_has_failed_for_now() {
+    for panics in [Scripted::Panics, Scripted::PanicsAtOnce] {
+        let fixture = Fixture::new([panics, Scripted::Grants(900)]);
+        fixture.called(1).await;
+        settle().await;
+        assert_eq!(fixture.health(), Health::Broken);
+        fixture.pass(2).await;
+        assert_eq!(fixture.health(), Health::Ready);
+    }
+}
+
+#[tokio::test]
 async fn status_goes_from_starting_to_ready_to_degraded_and_back() {
     let (open, gate) = gate();
     let fixture = Fixture::new([gate, DOWN, Scripted::Grants(900)]);
