@@ -78,15 +78,16 @@ impl Keeper {
         loop {
             let nap = self.lifecycle.next_look(self.clock.now());
             let event = tokio::select! {
+                // First what is rare: callers who are refused and ask again must not keep the token from arriving.
                 biased;
-                message = self.messages.recv() => match message {
-                    Some(message) => self.event(message),
-                    None => Event::Close,
-                },
                 Some(ended) = self.flight.join_next() => match ended {
                     Ok((attempt, outcome)) => Event::Answered { attempt, outcome },
                     Err(error) if error.is_cancelled() => Event::Tick,
                     Err(_) => Event::Answered { attempt: self.attempt, outcome: Err(panicked()) },
+                },
+                message = self.messages.recv() => match message {
+                    Some(message) => self.event(message),
+                    None => Event::Close,
                 },
                 () = self.clock.nap(nap) => Event::Tick,
             };

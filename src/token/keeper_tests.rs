@@ -400,6 +400,18 @@ async fn closing_answers_everybody_and_ends_the_keeper() {
     assert_eq!(fixture.handle.status().generation, None);
 }
 
+#[tokio::test]
+async fn a_flood_of_messages_does_not_keep_the_answer_of_a_mint_out() {
+    let fixture = Fixture::new([Scripted::Grants(900)]);
+    for _ in 0..200 {
+        for _ in 0..500 {
+            fixture.handle.not_the_token(u64::MAX);
+        }
+        yield_now().await;
+    }
+    assert_eq!(fixture.health(), Health::Ready);
+}
+
 /// Everything that is written to it, as one string.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
