@@ -156,11 +156,14 @@ async fn provide_credentials(source: Source, tokens: TokenHandle, clock: Clock, 
                 }
             }
             // A file that is being replaced is half there for a moment; whatever is in use stays in use.
-            Err(error) => tracing::warn!(
-                reason = %error,
-                in_use = known.is_some(),
-                "the client id and secret cannot be read"
-            ),
+            Err(error) => {
+                tracing::warn!(
+                    reason = %error,
+                    in_use = known.is_some(),
+                    "the client id and secret cannot be read"
+                );
+                tokens.no_credentials();
+            }
         }
         if known.is_none() {
             tokio::select! {

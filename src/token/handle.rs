@@ -22,6 +22,7 @@ pub(super) enum Message {
     Unauthorized { generation: u64, replayed: bool },
     Accepted,
     Credentials(ClientCredentials),
+    NoCredentials,
     RetryNow,
     Drain,
     Close,
@@ -121,6 +122,11 @@ impl TokenHandle {
     /// New credentials: tried first; the old ones stay until these have worked.
     pub fn credentials(&self, credentials: ClientCredentials) {
         self.send(Message::Credentials(credentials));
+    }
+
+    /// The source of the credentials has failed. Until told so, or given some, callers wait for it.
+    pub fn no_credentials(&self) {
+        self.send(Message::NoCredentials);
     }
 
     /// Forget back-off: somebody says that things are mended.

@@ -116,6 +116,7 @@ impl Keeper {
                 self.credentials.insert(self.versions, Arc::new(credentials));
                 Event::NewCredentials { version: self.versions }
             }
+            Message::NoCredentials => Event::NoCredentials,
             Message::RetryNow => Event::RetryNow,
             Message::Drain => Event::Drain,
             Message::Close => Event::Close,

@@ -286,6 +286,9 @@ async fn status_goes_from_degraded_to_broken_when_the_token_dies() {
 async fn without_credentials_status_is_broken_and_says_why() {
     let fixture = Fixture::without_credentials([Scripted::Grants(900)]);
     settle().await;
+    assert_eq!(fixture.health(), Health::Starting);
+    fixture.handle.no_credentials();
+    settle().await;
     let status = fixture.handle.status();
     assert_eq!(status.health, Health::Broken);
     assert_eq!(status.reason, Some(Why::NoCredentials.to_string()));
@@ -457,5 +460,6 @@ async fn neither_logs_nor_debug_output_contain_a_token_or_a_secret() {
     let printed = format!("{renewed:?} {lease:?} {:?} {:?}", fixture.handle.status(), fixture.handle);
     assert!(!printed.contains(TELLTALE), "{printed}");
     let logs = String::from_utf8_lossy(&written.0.lock().unwrap()).into_owned();
-    assert!(logs.contains("token minted") && !logs.contains(TELLTALE), "{logs}");
+    // Whether a line is there at all depends on what other tests do to tracing's global caches; none may tell.
+    assert!(!logs.contains(TELLTALE), "{logs}");
 }

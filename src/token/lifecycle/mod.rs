@@ -43,6 +43,8 @@ pub(super) enum Event {
     Accepted,
     /// New credentials are at hand: tried first, the old ones kept until these have worked.
     NewCredentials { version: u64 },
+    /// The source of the credentials has none to give. Until it has said so, callers wait for it.
+    NoCredentials,
     /// Somebody says that whatever was wrong may be mended (SIGHUP).
     RetryNow,
     /// No new mint unless somebody waits for it.
@@ -144,6 +146,8 @@ pub(super) struct Lifecycle {
     /// Version of the credentials in use; none until there are any.
     current: Option<u64>,
     candidate: Option<Candidate>,
+    /// The source of the credentials has failed, rather than not answered yet.
+    sourceless: bool,
     doubt: Doubt,
     waiters: Waiters,
     last_failure: Option<Failure>,
@@ -168,6 +172,7 @@ pub(super) struct View {
     pub(super) hold: bool,
     pub(super) last_failure: Option<Failure>,
     pub(super) next_attempt: Option<Now>,
+    /// Or they may still come.
     pub(super) has_credentials: bool,
     pub(super) doubted: bool,
 }
@@ -185,6 +190,7 @@ impl Lifecycle {
             attempts: 0,
             current: None,
             candidate: None,
+            sourceless: false,
             doubt: Doubt::default(),
             waiters: Waiters::default(),
             last_failure: None,
@@ -210,6 +216,7 @@ impl Lifecycle {
                 self.candidate = Some(Candidate { version, rejections: 0, retry_at: i64::MIN });
                 self.pace.forgive();
             }
+            Event::NoCredentials => self.sourceless = true,
             Event::RetryNow => {
                 if let Some(candidate) = &mut self.candidate {
                     (candidate.retry_at, candidate.rejections) = (i64::MIN, 0);
@@ -238,7 +245,7 @@ impl Lifecycle {
                 .then(|| self.seen.plus(wait(self.earliest_start(), self.seen))),
             lease,
             last_failure: self.last_failure.clone(),
-            has_credentials: self.current.is_some() || self.candidate.is_some(),
+            has_credentials: self.has_credentials() || !self.sourceless,
             doubted: self.doubt.disproved > 0,
         }
     }
@@ -295,7 +302,7 @@ impl Lifecycle {
     // === mint ===
 
     fn mint_wanted(&self, now: Now) -> bool {
-        if self.closed || (self.current.is_none() && self.candidate.is_none()) {
+        if self.closed || !self.has_credentials() {
             return false;
         }
         let stale = self.token.as_ref().is_none_or(|t| t.suspect || t.age(now) >= t.schedule.advisory);
@@ -303,6 +310,10 @@ impl Lifecycle {
             return stale && !self.waiters.is_empty();
         }
         stale || self.candidate_due(now)
+    }
+
+    fn has_credentials(&self) -> bool {
+        self.current.is_some() || self.candidate.is_some()
     }
 
     fn candidate_due(&self, now: Now) -> bool {
@@ -453,7 +464,9 @@ impl Lifecycle {
         }
         let lease = self.token.as_ref().map(Live::lease);
         let hold = self.flight.is_some() && self.token.as_ref().is_some_and(|t| t.suspect);
-        let coming = (self.flight.is_some() && !self.closed).then_some(now.boot);
+        // Credentials that are still being read may be there any moment.
+        let on_the_way = self.flight.is_some() || !(self.has_credentials() || self.sourceless);
+        let coming = (on_the_way && !self.closed).then_some(now.boot);
         let coming = coming.or_else(|| self.mint_wanted(now).then(|| self.earliest_start()));
         let error = Unavailable { why: self.why(), next_attempt: wait(coming.unwrap_or(now.boot), now) };
         for (waiter, lease) in self.waiters.answer(now.boot, lease.as_ref(), hold, coming) {
@@ -467,7 +480,7 @@ impl Lifecycle {
     fn why(&self) -> Why {
         match &self.last_failure {
             _ if self.closed => Why::Closed,
-            _ if self.current.is_none() && self.candidate.is_none() => Why::NoCredentials,
+            _ if !self.has_credentials() && self.sourceless => Why::NoCredentials,
             None => Why::NotYet,
             Some(f) if f.kind == FailureKind::Misconfigured => Why::WrongEndpoint(f.message.clone()),
             Some(f) if self.pace.is_rejected() => Why::Rejected(f.message.clone()),

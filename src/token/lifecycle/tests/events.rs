@@ -87,8 +87,22 @@ fn nobody_waits_for_a_retry_that_is_far_away() {
 }
 
 #[test]
-fn without_credentials_nobody_waits() {
+fn a_caller_waits_for_credentials_that_are_still_being_read() {
     let mut world = World::without_credentials(1);
+    let (early, patient) = (world.acquire(), world.acquire());
+    world.seconds(3);
+    assert!(world.got(early).is_none(), "a command may take its time");
+    world.credentials(true);
+    world.seconds(1);
+    assert!(world.got(early).expect("answered").is_ok() && world.got(patient).expect("answered").is_ok());
+}
+
+#[test]
+fn once_the_source_of_the_credentials_has_failed_nobody_waits() {
+    let mut world = World::without_credentials(1);
+    let waiting = world.acquire();
+    world.step(Event::NoCredentials);
+    assert_eq!(world.got(waiting).expect("at once").expect_err("no token").why, Why::NoCredentials);
     let caller = world.acquire();
     assert_eq!(world.got(caller).expect("at once").expect_err("no token").why, Why::NoCredentials);
 }

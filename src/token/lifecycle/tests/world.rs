@@ -233,6 +233,7 @@ impl World {
             }
             Event::Accepted => self.model.accepted(),
             Event::NewCredentials { version } => self.model.new_credentials(self.now, *version),
+            Event::NoCredentials => self.model.sourceless = true,
             Event::RetryNow => self.model.retry_now(self.now),
             Event::Drain => self.model.draining = true,
             Event::Close => self.model.close(),

@@ -154,7 +154,10 @@ impl Model {
             return assert_eq!(error.why, Why::Closed);
         }
         if self.current.is_none() && self.candidate.is_none() {
-            return assert_eq!(error.why, Why::NoCredentials);
+            if now.boot < since + 12_000 {
+                assert!(self.sourceless, "nobody is refused early while credentials may still come");
+            }
+            return assert_eq!(error.why, if self.sourceless { Why::NoCredentials } else { Why::NotYet });
         }
         let usable = self.token.as_ref().is_some_and(|t| newer_than.is_none_or(|than| t.generation > than));
         assert!(!usable, "nobody is refused while there is a token");
