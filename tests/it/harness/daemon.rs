@@ -17,10 +17,9 @@ use airbyte_proxy::token::{self, TokenHandle};
 use airbyte_proxy::{mint, telemetry};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
+use super::talk::{Talk, soon};
 use super::tls;
 
 /// A running proxy. Dropping it ends it.
@@ -137,20 +136,34 @@ impl Daemon {
         got(self.request(Method::GET, path)).await
     }
 
+    /// A connection of its own, in the test's hands.
+    pub(crate) async fn talk(&self) -> Talk {
+        Talk::with(self.addr).await
+    }
+
+    /// Asks on a connection of its own, and does not wait for the answer.
+    pub(crate) async fn ask(&self, head: &str) -> Talk {
+        let mut talk = self.talk().await;
+        talk.say(format!("{head}\r\nhost: localhost\r\n\r\n")).await;
+        talk
+    }
+
     /// Writes `bytes` on a new connection and reads until it is closed.
     pub(crate) async fn raw(&self, bytes: &[u8]) -> String {
-        let mut tcp = TcpStream::connect(self.addr).await.expect("connected");
-        tcp.write_all(bytes).await.expect("written");
-        let mut answer = Vec::new();
-        // A reset after the answer is an answer too.
-        let _ = tcp.read_to_end(&mut answer).await;
-        String::from_utf8_lossy(&answer).into_owned()
+        let mut talk = self.talk().await;
+        talk.say(bytes).await;
+        talk.rest_text().await
+    }
+
+    /// The request in a task of its own.
+    pub(crate) fn begin(&self, method: Method, path: &str) -> JoinHandle<Got> {
+        tokio::spawn(got(self.request(method, path)))
     }
 }
 
 /// Sends and reads the answer whole.
 pub(crate) async fn got(request: reqwest::RequestBuilder) -> Got {
-    try_got(request).await.expect("a whole answer")
+    soon(try_got(request)).await.expect("a whole answer")
 }
 
 pub(crate) async fn try_got(request: reqwest::RequestBuilder) -> reqwest::Result<Got> {

@@ -1,19 +1,22 @@
-//! Upstreams that do as they are told, down to the byte. The simulated Airbyte is for behaviour; these are for HTTP.
+//! Upstreams that speak proper HTTP and do as they are told. The simulated Airbyte is for behaviour; bytes are said in
+//! `wire` and frames in `frames`.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -47,6 +50,26 @@ impl Drop for Upstream {
 /// A whole body.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed()
+}
+
+/// A body that is sent piece by piece: an error breaks it off, dropping the sender ends it.
+pub(crate) fn piecemeal() -> (mpsc::UnboundedSender<std::io::Result<Bytes>>, Body) {
+    let (pieces, body) = mpsc::unbounded_channel();
+    (pieces, Piecemeal(body).boxed())
+}
+
+struct Piecemeal(mpsc::UnboundedReceiver<std::io::Result<Bytes>>);
+
+impl hyper::body::Body for Piecemeal {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<std::io::Result<Frame<Bytes>>>> {
+        self.0.poll_recv(cx).map(|piece| piece.map(|bytes| bytes.map(Frame::data)))
+    }
 }
 
 /// The token answers of [`Upstream`]: valid for a day, a new one each time.
@@ -100,6 +123,11 @@ impl Upstream {
         format!("{scheme}://localhost:{}/v1", self.addr.port())
     }
 
+    /// Its token endpoint.
+    pub(crate) fn token_url(&self) -> String {
+        format!("{}/applications/token", self.api_url())
+    }
+
     /// Heads of the requests so far, token requests aside.
     pub(crate) fn seen(&self) -> Vec<http::request::Parts> {
         self.seen.lock().expect("lock").clone()
@@ -135,107 +163,6 @@ where
                     .serve_connection(TokioIo::new(stream), service)
                     .await;
             }
-        }
-    }
-}
-
-/// An HTTP/1.1 upstream whose answers are given byte by byte. Token requests are answered properly.
-pub(crate) struct RawUpstream {
-    pub(crate) addr: SocketAddr,
-    requests: Arc<AtomicUsize>,
-    connections: Arc<AtomicUsize>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for RawUpstream {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// What a raw upstream does with the n-th request it gets (from 1).
-#[derive(Debug, Clone)]
-pub(crate) enum Then {
-    /// Writes this and keeps the connection.
-    Say(&'static [u8]),
-    /// Writes this and closes.
-    SayAndClose(&'static [u8]),
-    /// Closes without a word.
-    Close,
-}
-
-impl RawUpstream {
-    /// `script` decides by the number of the request; token requests do not count.
-    pub(crate) async fn start(script: impl Fn(usize) -> Then + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let addr = listener.local_addr().expect("bound");
-        let (requests, connections) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let (n, c, script) = (Arc::clone(&requests), Arc::clone(&connections), Arc::new(script));
-        let task = tokio::spawn(async move {
-            loop {
-                let Ok((tcp, _)) = listener.accept().await else { return };
-                c.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(converse(tcp, Arc::clone(&n), Arc::clone(&script)));
-            }
-        });
-        Self { addr, requests, connections, task }
-    }
-
-    pub(crate) fn api_url(&self) -> String {
-        format!("http://{}/v1", self.addr)
-    }
-
-    pub(crate) fn requests(&self) -> usize {
-        self.requests.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
-    }
-}
-
-async fn converse(mut tcp: TcpStream, requests: Arc<AtomicUsize>, script: Arc<impl Fn(usize) -> Then>) {
-    let mut buffer = Vec::new();
-    loop {
-        let end = loop {
-            if let Some(at) = buffer.windows(4).position(|w| w == b"\r\n\r\n") {
-                break at + 4;
-            }
-            let mut chunk = [0; 4096];
-            match tcp.read(&mut chunk).await {
-                Ok(0) | Err(_) => return,
-                Ok(n) => buffer.extend_from_slice(&chunk[..n]),
-            }
-        };
-        let head = String::from_utf8_lossy(&buffer[..end]).to_ascii_lowercase();
-        buffer.drain(..end);
-        if head.starts_with("post /v1/applications/token") {
-            let length = head.split("content-length: ").nth(1).and_then(|r| r.split("\r\n").next());
-            let length: usize = length.and_then(|l| l.parse().ok()).expect("a length");
-            while buffer.len() < length {
-                let mut chunk = [0; 4096];
-                let n = tcp.read(&mut chunk).await.expect("body");
-                buffer.extend_from_slice(&chunk[..n]);
-            }
-            buffer.drain(..length);
-            let body = r#"{"access_token":"raw-upstream-token","token_type":"Bearer","expires_in":86400}"#;
-            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-            if tcp.write_all(answer.as_bytes()).await.is_err() {
-                return;
-            }
-            continue;
-        }
-        match script(requests.fetch_add(1, Ordering::SeqCst) + 1) {
-            Then::Say(bytes) => {
-                if tcp.write_all(bytes).await.is_err() {
-                    return;
-                }
-            }
-            Then::SayAndClose(bytes) => {
-                let _ = tcp.write_all(bytes).await;
-                return;
-            }
-            Then::Close => return,
         }
     }
 }

@@ -1,0 +1,54 @@
+//! One request too many.
+
+use http::{Method, StatusCode};
+
+use crate::harness::daemon::start;
+use crate::harness::talk::show;
+use crate::harness::wire::Wire;
+
+#[tokio::test]
+async fn the_one_too_many_is_refused_until_a_body_has_ended_or_a_caller_has_left() {
+    let wire = Wire::listen().await;
+    let mut settings = wire.settings();
+    settings.proxy.max_in_flight = 1;
+    let proxy = start(settings).await;
+
+    let mut first = proxy.ask("GET /v1/first HTTP/1.1").await;
+    let mut upstream = wire.accept().await;
+    upstream.head().await;
+    let refused = proxy.get("/v1/second").await;
+    assert_eq!((refused.status, refused.problem().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "overloaded"));
+    let after: u32 = refused.header("retry-after").and_then(|v| v.parse().ok()).expect("seconds");
+    assert!(after >= 1);
+
+    upstream.say("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf").await;
+    first.head().await;
+    assert_eq!(show(&first.exactly(4).await), "half");
+    assert_eq!(proxy.get("/v1/second").await.problem(), "overloaded", "the body is not at its end");
+    upstream.say("half").await;
+    assert_eq!(show(&first.exactly(4).await), "half");
+
+    let leaving = proxy.ask("GET /v1/third HTTP/1.1").await;
+    upstream.head().await;
+    assert_eq!(proxy.get("/v1/fourth").await.problem(), "overloaded");
+    drop(leaving);
+    assert_eq!(upstream.rest().await, b"", "cancelled");
+    let last = proxy.begin(Method::GET, "/v1/fifth");
+    let mut upstream = wire.accept().await;
+    upstream.head().await;
+    upstream.say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    assert_eq!(last.await.expect("a task").status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_is_answered_here_takes_no_room() {
+    let wire = Wire::listen().await;
+    let mut settings = wire.settings();
+    settings.proxy.max_in_flight = 0;
+    let proxy = start(settings).await;
+    assert_eq!(proxy.get("/v1/jobs").await.problem(), "overloaded");
+    assert_eq!(proxy.get("/jobs").await.problem(), "unknown-path");
+    let minted =
+        crate::harness::daemon::got(proxy.request(Method::POST, "/v1/applications/token").body("{}")).await;
+    assert_eq!(minted.status, StatusCode::OK);
+}

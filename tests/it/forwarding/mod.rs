@@ -1,0 +1,23 @@
+//! What a request looks like when it reaches upstream, and an answer when it reaches the caller.
+//!
+//! * `targets`: paths, prefixes, origins, redirects, loops
+//! * `retries`: what is sent again, and what never is
+//! * `failures`: no way to upstream, TLS, and every wait's end
+//! * `limits`: one request too many
+
+mod failures;
+mod limits;
+mod retries;
+mod targets;
+
+use http::{Request, Response};
+use http_body_util::{BodyExt, Collected};
+use hyper::body::Incoming;
+
+use crate::harness::upstream::{Body, full};
+
+/// Answers with the request's body.
+async fn echo(request: Request<Incoming>) -> Response<Body> {
+    let body = request.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
+    Response::new(full(body))
+}
