@@ -57,21 +57,22 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     headers
         .get_all(header::CONNECTION)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
+        // As bytes: one option that is no text must not hide the others.
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
         .filter(|option| {
             !option.is_empty()
-                && !option.eq_ignore_ascii_case("close")
-                && !option.eq_ignore_ascii_case("keep-alive")
+                && !option.eq_ignore_ascii_case(b"close")
+                && !option.eq_ignore_ascii_case(b"keep-alive")
         })
-        .filter_map(|option| option.parse().ok())
+        .filter_map(|option| HeaderName::from_bytes(option).ok())
         // Naming these would change how the message is framed or what it is about; they are never of one hop.
         .filter(|name| *name != header::CONTENT_LENGTH && *name != header::CONTENT_TYPE)
         .collect()
 }
 
-fn filtered(headers: HeaderMap, is_dropped: fn(&str) -> bool, extra: usize) -> HeaderMap {
+fn filtered(mut headers: HeaderMap, is_dropped: fn(&str) -> bool, extra: usize) -> HeaderMap {
+    say_length_once(&mut headers);
     let nominated = nominated(&headers);
     let mut kept = HeaderMap::with_capacity(headers.len() + extra);
     let mut current: Option<HeaderName> = None;
@@ -86,6 +87,25 @@ fn filtered(headers: HeaderMap, is_dropped: fn(&str) -> bool, extra: usize) -> H
         }
     }
     kept
+}
+
+/// Says the length of the content once, as a plain number, or not at all where chunks say it.
+///
+/// A length that was received twice, as a list or with leading zeros is sent on in its one valid form, and beside
+/// `Transfer-Encoding` it must not be sent on (RFC 9112 §6.3): the next hop could believe the other one.
+fn say_length_once(headers: &mut HeaderMap) {
+    let values = headers.get_all(header::CONTENT_LENGTH);
+    let mut said = values.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let Some(first) = said.next() else { return };
+    let number = |bytes: &[u8]| -> Option<u64> {
+        let digits = std::str::from_utf8(bytes.trim_ascii()).ok()?;
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+    };
+    let length = number(first).filter(|length| said.all(|other| number(other) == Some(*length)));
+    match length.filter(|_| !headers.contains_key(header::TRANSFER_ENCODING)) {
+        Some(length) => drop(headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length))),
+        None => drop(headers.remove(header::CONTENT_LENGTH)),
+    }
 }
 
 /// The fields of a request to upstream, but for `Authorization` and `Host`, which are added when it is written.

@@ -1,11 +1,15 @@
 //! What a request looks like when it reaches upstream, and an answer when it reaches the caller.
 //!
 //! * `targets`: paths, prefixes, origins, redirects, loops
+//! * `fields`: headers, both ways
+//! * `answers`: statuses, lengths, codings, as upstream sent them
 //! * `retries`: what is sent again, and what never is
 //! * `failures`: no way to upstream, TLS, and every wait's end
 //! * `limits`: one request too many
 
+mod answers;
 mod failures;
+mod fields;
 mod limits;
 mod retries;
 mod targets;
