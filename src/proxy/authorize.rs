@@ -29,11 +29,8 @@ pub(super) async fn send(
         tokens.accepted();
         return Ok(Authorized { response, generation, replayed: false });
     }
-    if !request.body.can_replay() {
-        tokens.refused(generation);
-        return Ok(Authorized { response, generation, replayed: false });
-    }
-    let Ok(newer) = tokens.renewed(generation).await else {
+    let Some(newer) = renewed(tokens, request, generation).await else {
+        request.body.settle();
         return Ok(Authorized { response, generation, replayed: false });
     };
     drop(response);
@@ -46,6 +43,19 @@ pub(super) async fn send(
         tokens.accepted();
     }
     Ok(Authorized { response, generation, replayed: true })
+}
+
+/// A newer token for a second attempt, if there can be one. The first attempt is over then.
+async fn renewed(tokens: &TokenHandle, request: &Outgoing, generation: u64) -> Option<Lease> {
+    // An early 401 leaves an upload under way. It stands still meanwhile, and goes on if the 401 stands.
+    let Some(hold) = request.body.hold() else {
+        tokens.refused(generation);
+        return None;
+    };
+    let newer = tokens.renewed(generation).await.ok()?;
+    request.body.withdraw();
+    drop(hold);
+    Some(newer)
 }
 
 async fn attempt(

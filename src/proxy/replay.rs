@@ -3,11 +3,14 @@
 //! Frames stream through as they arrive; a copy (a reference count, not the bytes) is kept until the answer is known not
 //! to be a 401. Past the bounds streaming goes on and only the possibility of a replay is lost. A second attempt sends
 //! the kept frames and then whatever the client has yet to send, so a body of which nothing was read needs no copy.
+//!
+//! The body has one reader at a time, the latest attempt. An earlier one that is still in the hands of its connection
+//! gets an error instead of frames, which ends that connection or stream.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +18,11 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::idle::IdleTimer;
+
+/// A kept frame counts as at least this much, because keeping it costs more than its bytes.
+const LEAST_COST: usize = 128;
+/// Frames shorter than this are kept as copies: the original is a part of a read buffer, and would keep all of it.
+const COPIED_BELOW: usize = 4096;
 
 /// What all requests together may keep.
 #[derive(Debug)]
@@ -61,8 +69,15 @@ struct State {
     /// `None` once it has ended.
     incoming: Option<Incoming>,
     kept: Vec<Bytes>,
-    kept_bytes: usize,
+    /// What the budget is charged for them.
+    charged: usize,
     keeping: Keeping,
+    /// The attempt that may read; earlier ones may not any more.
+    reader: u32,
+    /// Nobody reads until it is known whether this attempt is the last.
+    held: bool,
+    /// Of the reader, while it waits.
+    waiting: Option<Waker>,
     /// Frames handed out, to tell a slow upload from a stuck one.
     frames: u64,
     bytes: u64,
@@ -87,6 +102,9 @@ pub(super) enum ClientBodyError {
     /// Ended early or sent something malformed.
     #[error("the client's request body broke off")]
     BrokeOff,
+    /// Nothing: this attempt is over, and what is left of the body is not for it.
+    #[error("the rest of the request body is not wanted")]
+    Withdrawn,
 }
 
 impl Source {
@@ -98,8 +116,11 @@ impl Source {
         let state = State {
             incoming: Some(incoming),
             kept: Vec::new(),
-            kept_bytes: 0,
+            charged: 0,
             keeping: Keeping::Yes,
+            reader: 0,
+            held: false,
+            waiting: None,
             frames: 0,
             bytes: 0,
             failure: None,
@@ -113,21 +134,44 @@ impl Source {
             Self::Empty => Attempt(None),
             Self::Stream(stream) => Attempt(Some(Sending {
                 stream: Arc::clone(stream),
+                number: stream.next_reader(),
                 next: 0,
                 timer: IdleTimer::new(stream.idle),
             })),
         }
     }
 
+    /// Ends the attempt so far: whatever still sends it fails.
+    pub(super) fn withdraw(&self) {
+        if let Self::Stream(stream) = self {
+            stream.next_reader();
+        }
+    }
+
+    /// If another attempt would send the same bytes, makes sure that this stays so until the guard is dropped: an upload
+    /// that went on could outgrow what may be kept. `None` if there can be no other attempt.
+    pub(super) fn hold(&self) -> Option<Hold<'_>> {
+        if let Self::Stream(stream) = self {
+            let mut state = stream.lock();
+            if !state.can_replay() {
+                return None;
+            }
+            state.held = true;
+        }
+        Some(Hold(self))
+    }
+
     /// Whether another attempt would send the same bytes.
     pub(super) fn can_replay(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Stream(stream) => {
-                let state = stream.lock();
-                state.failure.is_none() && (state.keeping == Keeping::Yes || state.frames == 0)
-            }
+            Self::Stream(stream) => stream.lock().can_replay(),
         }
+    }
+
+    /// Whether there is a body, and its length is not known before its end.
+    pub(super) fn is_unsized(&self) -> bool {
+        matches!(self, Self::Stream(stream) if stream.hint.exact().is_none())
     }
 
     /// Whether there is no body at all.
@@ -173,7 +217,49 @@ impl Source {
     }
 }
 
+/// The upload stands still.
+#[derive(Debug)]
+pub(super) struct Hold<'a>(&'a Source);
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        if let Source::Stream(stream) = self.0 {
+            let mut state = stream.lock();
+            state.held = false;
+            state.wake();
+        }
+    }
+}
+
+impl State {
+    fn can_replay(&self) -> bool {
+        self.failure.is_none() && (self.keeping == Keeping::Yes || self.frames == 0)
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waiting.take() {
+            waker.wake();
+        }
+    }
+
+    /// The body gives the next frame to whoever asked last, so the reader is known by its waker.
+    fn wait(&mut self, cx: &Context<'_>) {
+        match &mut self.waiting {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => self.waiting = Some(cx.waker().clone()),
+        }
+    }
+}
+
 impl Stream {
+    fn next_reader(&self) -> u32 {
+        let mut state = self.lock();
+        state.reader += 1;
+        state.held = false;
+        state.wake();
+        state.reader
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -184,18 +270,19 @@ impl Stream {
         if state.keeping != Keeping::Yes {
             return;
         }
-        let bytes = data.len();
-        if state.kept_bytes + bytes > self.budget.per_request || !self.budget.take(bytes) {
+        let cost = data.len().max(LEAST_COST);
+        if state.charged + cost > self.budget.per_request || !self.budget.take(cost) {
             self.let_go(state, Keeping::Lost);
             return;
         }
-        state.kept_bytes += bytes;
-        state.kept.push(data.clone());
+        state.charged += cost;
+        let small = data.len() < COPIED_BELOW;
+        state.kept.push(if small { Bytes::copy_from_slice(data) } else { data.clone() });
     }
 
     fn let_go(&self, state: &mut State, why: Keeping) {
-        self.budget.give_back(state.kept_bytes);
-        state.kept_bytes = 0;
+        self.budget.give_back(state.charged);
+        state.charged = 0;
         state.kept = Vec::new();
         state.keeping = why;
     }
@@ -203,8 +290,8 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let kept = self.lock().kept_bytes;
-        self.budget.give_back(kept);
+        let charged = self.lock().charged;
+        self.budget.give_back(charged);
     }
 }
 
@@ -215,6 +302,8 @@ pub(super) struct Attempt(Option<Sending>);
 #[derive(Debug)]
 struct Sending {
     stream: Arc<Stream>,
+    /// Which attempt this is.
+    number: u32,
     /// Index of the next kept frame.
     next: usize,
     /// Runs only while we wait for the client.
@@ -238,7 +327,8 @@ impl Body for Attempt {
     fn is_end_stream(&self) -> bool {
         self.0.as_ref().is_none_or(|s| {
             let state = s.stream.lock();
-            state.incoming.is_none() && state.failure.is_none() && s.next >= state.kept.len()
+            let is_reader = state.reader == s.number && !state.held;
+            is_reader && state.incoming.is_none() && state.failure.is_none() && s.next >= state.kept.len()
         })
     }
 
@@ -255,6 +345,13 @@ impl Sending {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientBodyError>>> {
         let stream = Arc::clone(&self.stream);
         let mut state = stream.lock();
+        if state.reader != self.number {
+            return Poll::Ready(Some(Err(ClientBodyError::Withdrawn)));
+        }
+        if state.held {
+            state.wait(cx);
+            return Poll::Pending;
+        }
         if let Some(data) = state.kept.get(self.next) {
             self.next += 1;
             return Poll::Ready(Some(Ok(Frame::data(data.clone()))));
@@ -263,7 +360,8 @@ impl Sending {
             let Some(incoming) = &mut state.incoming else {
                 return Poll::Ready(state.failure.map(Err));
             };
-            let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
+            let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(cx) else {
+                state.wait(cx);
                 return self.timer.poll(cx).map(|()| Some(Err(fail(&mut state, ClientBodyError::Idle))));
             };
             self.timer.progress();
@@ -273,6 +371,10 @@ impl Sending {
                 // Request trailers are dropped: RFC 9110 §6.5.1 forbids to merge them, and Airbyte reads none.
                 Some(Ok(frame)) => {
                     let Ok(data) = frame.into_data() else { continue };
+                    // Nobody asks for more once a body of known length is whole.
+                    if incoming.is_end_stream() {
+                        state.incoming = None;
+                    }
                     stream.keep(&mut state, &data);
                     self.next = state.kept.len();
                     return Poll::Ready(Some(Ok(Frame::data(data))));

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
+use hyper::body::Incoming;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -19,6 +20,7 @@ use self::connection::{Connection, Failed};
 pub(crate) use self::error::{Kind, SendError};
 use self::pool::Pool;
 pub(crate) use self::relay::Relay;
+use self::relay::Upload;
 use super::replay::{Attempt, ClientBodyError, Source};
 use crate::airbyte::BaseUrl;
 use crate::outbound::{Outbound, UnsupportedProxy};
@@ -175,18 +177,19 @@ impl Origin {
             }
             let built = self.build(request, &connection, &lease);
             let failed = match self.await_head(connection.send(built), &request.body).await? {
-                Ok((response, held)) => return Ok((self.relay(response, held), lease)),
+                Ok((response, held)) => {
+                    return Ok((self.relay(response, held, &request.body), lease));
+                }
                 Err(failed) => failed,
             };
             match request.body.failure() {
                 Some(error @ ClientBodyError::Idle) => {
                     return Err(SendError::new(Kind::ClientBodyIdle, error.to_string()));
                 }
-                Some(error @ ClientBodyError::BrokeOff) => {
-                    return Err(SendError::new(Kind::ClientBodyBroken, error.to_string()));
-                }
+                Some(error) => return Err(SendError::new(Kind::ClientBodyBroken, error.to_string())),
                 None => {}
             }
+            request.body.withdraw();
             if !may_send_again(request, &failed, attempts) {
                 return Err(failed.error);
             }
@@ -207,6 +210,10 @@ impl Origin {
             *built.version_mut() = Version::HTTP_2;
         } else {
             built.headers_mut().insert(header::HOST, self.host.clone());
+            if request.body.is_unsized() {
+                // hyper would take a GET for one without a body.
+                built.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
         }
         // All three parts were parsed before, and together they are complete.
         *built.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
@@ -234,8 +241,10 @@ impl Origin {
         }
     }
 
-    fn relay(&self, response: Response<hyper::body::Incoming>, held: connection::Held) -> Response<Relay> {
-        response.map(|body| Relay::new(body, held, Arc::clone(&self.pool), self.body_idle_timeout))
+    fn relay(&self, response: Response<Incoming>, held: connection::Held, sent: &Source) -> Response<Relay> {
+        let failed = response.status().is_client_error() || response.status().is_server_error();
+        let upload = sent.progress().is_some().then(|| Upload { rest: sent.clone(), wanted: !failed });
+        response.map(|body| Relay::new(body, held, Arc::clone(&self.pool), upload, self.body_idle_timeout))
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
 use super::connection::{Connection, H1, H2};
 use super::dial::Dialer;
@@ -16,6 +17,8 @@ use crate::clock::Stopwatch;
 
 /// More HTTP/2 connections than this share the streams they have.
 const MAX_H2: usize = 8;
+/// How long a connection from the stack may take to be ready.
+const READY: Duration = Duration::from_millis(250);
 /// Kept HTTP/1.1 connections; more are closed after use.
 const MAX_IDLE: usize = 256;
 
@@ -115,9 +118,9 @@ impl Pool {
                 }
             };
             match connection {
-                // One turn of its driver, unless it has died meanwhile.
+                // One turn of its driver, unless it has died meanwhile or upstream does not take the last request.
                 Connection::H1(mut h1) => {
-                    if h1.sender.ready().await.is_ok() {
+                    if h1.sender.is_ready() || matches!(timeout(READY, h1.sender.ready()).await, Ok(Ok(()))) {
                         return Ok(Connection::H1(h1));
                     }
                 }

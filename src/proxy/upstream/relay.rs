@@ -12,14 +12,24 @@ use hyper::body::Incoming;
 use super::connection::Held;
 use super::pool::Pool;
 use crate::proxy::idle::IdleTimer;
+use crate::proxy::replay::Source;
 
 /// The body of an upstream response. Gives the connection back when it has ended.
 #[derive(Debug)]
 pub(crate) struct Relay {
     incoming: Incoming,
     held: Option<(Held, Arc<Pool>)>,
+    upload: Option<Upload>,
     idle: IdleTimer,
     limit: Duration,
+}
+
+/// A request body that was still on its way when the answer came.
+#[derive(Debug)]
+pub(super) struct Upload {
+    pub(super) rest: Source,
+    /// Whether upstream may still want it: not after an answer that says that it failed (RFC 9112 §9.5).
+    pub(super) wanted: bool,
 }
 
 /// Why a response body did not end properly.
@@ -42,8 +52,15 @@ impl RelayError {
 }
 
 impl Relay {
-    pub(super) fn new(incoming: Incoming, held: Held, pool: Arc<Pool>, limit: Duration) -> Self {
-        let mut relay = Self { incoming, held: Some((held, pool)), idle: IdleTimer::new(limit), limit };
+    pub(super) fn new(
+        incoming: Incoming,
+        held: Held,
+        pool: Arc<Pool>,
+        upload: Option<Upload>,
+        limit: Duration,
+    ) -> Self {
+        let idle = IdleTimer::new(limit);
+        let mut relay = Self { incoming, held: Some((held, pool)), upload, idle, limit };
         relay.release_at_end();
         relay
     }
@@ -55,7 +72,15 @@ impl Relay {
     }
 
     fn release(&mut self) {
-        if let Some((Held::H1(h1), pool)) = self.held.take() {
+        let Some((held, pool)) = self.held.take() else { return };
+        if let Some(upload) = self.upload.take().filter(|upload| upload.rest.progress().is_some()) {
+            // The connection is busy with it, and closes afterwards: the next request must not wait for that.
+            if !upload.wanted {
+                upload.rest.withdraw();
+            }
+            return;
+        }
+        if let Held::H1(h1) = held {
             pool.put_back(h1);
         }
     }

@@ -3,6 +3,7 @@
 //! * `targets`: paths, prefixes, origins, redirects, loops
 //! * `fields`: headers, both ways
 //! * `answers`: statuses, lengths, codings, as upstream sent them
+//! * `streaming`: nothing is held back, and what happens when one side stops
 //! * `retries`: what is sent again, and what never is
 //! * `failures`: no way to upstream, TLS, and every wait's end
 //! * `limits`: one request too many
@@ -12,6 +13,7 @@ mod failures;
 mod fields;
 mod limits;
 mod retries;
+mod streaming;
 mod targets;
 
 use http::{Request, Response};
