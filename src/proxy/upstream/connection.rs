@@ -11,9 +11,10 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper::rt::{Read, Write};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::sync::Notify;
 
 use super::dial::Stream;
-use super::error::{SendError, is_unprocessed};
+use super::error::{Kind, SendError, is_unprocessed};
 use crate::clock::Stopwatch;
 use crate::proxy::replay::Attempt;
 
@@ -21,6 +22,8 @@ use crate::proxy::replay::Attempt;
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_RESPONSE_HEAD: u32 = 64 * 1024;
+/// 1xx answers before the real one.
+const MAX_INTERIM: usize = 20;
 
 #[derive(Debug)]
 pub(super) enum Connection {
@@ -128,11 +131,20 @@ impl Connection {
         matches!(self, Self::H2(..))
     }
 
-    pub(super) async fn send(self, request: Request<Attempt>) -> Result<(Response<Incoming>, Held), Failed> {
+    pub(super) async fn send(
+        self,
+        mut request: Request<Attempt>,
+    ) -> Result<(Response<Incoming>, Held), Failed> {
         match self {
             Self::H1(mut h1) => {
                 let reused = std::mem::replace(&mut h1.reused, true);
-                match h1.sender.try_send_request(request).await {
+                let too_many = limit_interim(&mut request);
+                let answered = tokio::select! {
+                    biased;
+                    answered = h1.sender.try_send_request(request) => answered,
+                    () = too_many.notified() => return Err(Failed::endless()),
+                };
+                match answered {
                     Ok(response) => Ok((response, Held::H1(h1))),
                     Err(mut failed) => {
                         let unsent = failed.take_message().is_some();
@@ -165,7 +177,24 @@ impl H2 {
     }
 }
 
+/// Interim answers (1xx) are skipped, and this tells when there were too many to go on.
+fn limit_interim(request: &mut Request<Attempt>) -> Arc<Notify> {
+    let (seen, too_many) = (AtomicUsize::new(0), Arc::new(Notify::new()));
+    let enough = Arc::clone(&too_many);
+    hyper::ext::on_informational(request, move |_| {
+        if seen.fetch_add(1, Ordering::Relaxed) >= MAX_INTERIM {
+            enough.notify_one();
+        }
+    });
+    too_many
+}
+
 impl Failed {
+    fn endless() -> Self {
+        let error = SendError::new(Kind::Protocol, "there is no end of interim answers");
+        Self { error, unprocessed: false, reused: false }
+    }
+
     fn new(error: &hyper::Error, unsent: bool, reused: bool) -> Self {
         Self { error: SendError::from_hyper(error), unprocessed: unsent || is_unprocessed(error), reused }
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -178,6 +178,7 @@ impl Origin {
             let built = self.build(request, &connection, &lease);
             let failed = match self.await_head(connection.send(built), &request.body).await? {
                 Ok((response, held)) => {
+                    check(&response)?;
                     return Ok((self.relay(response, held, &request.body), lease));
                 }
                 Err(failed) => failed,
@@ -246,6 +247,21 @@ impl Origin {
         let upload = sent.progress().is_some().then(|| Upload { rest: sent.clone(), wanted: !failed });
         response.map(|body| Relay::new(body, held, Arc::clone(&self.pool), upload, self.body_idle_timeout))
     }
+}
+
+/// What the HTTP library lets through and nobody could make sense of. The connection goes with the error.
+fn check<B>(response: &Response<B>) -> Result<(), SendError> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        // RFC 9110 §7.8: only after a request to. Whatever follows is not HTTP.
+        return Err(SendError::new(Kind::Protocol, "the answer switches protocols, which was not asked for"));
+    }
+    let mut codings = response.headers().get_all(header::TRANSFER_ENCODING).iter();
+    let chunked = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    if codings.next().is_some_and(|first| !chunked(first)) || codings.next().is_some() {
+        // We ask for none (RFC 9112 §7.4), and the caller could not tell that one was left on.
+        return Err(SendError::new(Kind::Protocol, "the answer has a transfer coding besides chunked"));
+    }
+    Ok(())
 }
 
 fn may_send_again(request: &Outgoing, failed: &Failed, attempts: u32) -> bool {

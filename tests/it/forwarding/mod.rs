@@ -4,6 +4,7 @@
 //! * `fields`: headers, both ways
 //! * `answers`: statuses, lengths, codings, as upstream sent them
 //! * `streaming`: nothing is held back, and what happens when one side stops
+//! * `malformed`: upstreams that speak badly
 //! * `retries`: what is sent again, and what never is
 //! * `failures`: no way to upstream, TLS, and every wait's end
 //! * `limits`: one request too many
@@ -12,6 +13,7 @@ mod answers;
 mod failures;
 mod fields;
 mod limits;
+mod malformed;
 mod retries;
 mod streaming;
 mod targets;
