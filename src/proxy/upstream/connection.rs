@@ -22,6 +22,12 @@ use crate::proxy::replay::Attempt;
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_RESPONSE_HEAD: u32 = 64 * 1024;
+/// Streams in use on one HTTP/2 connection, if the peer allows as many.
+const MAX_STREAMS: usize = 128;
+/// What upstream may send on one stream, and on all of a connection, before somebody has read it. Callers that do not
+/// read must not use up what their neighbours on the connection need, so the whole is enough for all of them.
+const STREAM_WINDOW: u32 = 512 * 1024;
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 128;
 /// 1xx answers before the real one.
 const MAX_INTERIM: usize = 20;
 
@@ -107,6 +113,8 @@ impl Connection {
                 .keep_alive_timeout(PING_TIMEOUT)
                 .keep_alive_while_idle(true)
                 .max_header_list_size(MAX_RESPONSE_HEAD)
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW)
                 .handshake(io)
                 .await?;
             let allowed = AtomicUsize::new(driver.current_max_send_streams());
@@ -172,7 +180,7 @@ impl H2 {
 
     /// Streams that can still be opened without waiting.
     pub(super) fn room(&self) -> usize {
-        let allowed = self.streams.allowed.load(Ordering::Relaxed);
+        let allowed = self.streams.allowed.load(Ordering::Relaxed).min(MAX_STREAMS);
         allowed.saturating_sub(self.streams.load.load(Ordering::Relaxed))
     }
 }

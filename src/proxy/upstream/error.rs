@@ -83,8 +83,10 @@ pub(super) fn find_in<'a, E: StdError + 'static>(
     find(error)
 }
 
+/// Whether we gave up the stream or the connection because of what upstream sent, or it did because of something like
+/// that. Codes differ (RFC 9113 §7); that it was us who noticed is what counts.
 fn is_h2_protocol(error: &hyper::Error) -> bool {
-    find::<h2::Error>(error).is_some_and(|e| e.reason() == Some(h2::Reason::PROTOCOL_ERROR))
+    find::<h2::Error>(error).is_some_and(|e| e.is_library() || e.reason() == Some(h2::Reason::PROTOCOL_ERROR))
 }
 
 /// Whether upstream says that it has not begun to process the request (RFC 9113 §8.7): `REFUSED_STREAM`, or a graceful

@@ -168,7 +168,7 @@ impl Origin {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let connection = self.pool.checkout().await?;
+            let connection = self.pool.checkout(tokens.clock()).await?;
             if !lease.is_live(tokens.clock().now()) {
                 lease = tokens.acquire().await.map_err(|error| {
                     let message = error.to_string();

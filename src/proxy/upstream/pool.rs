@@ -13,12 +13,14 @@ use tokio::time::timeout;
 use super::connection::{Connection, H1, H2};
 use super::dial::Dialer;
 use super::error::{Kind, SendError};
-use crate::clock::Stopwatch;
+use crate::clock::{Clock, Now, Stopwatch};
 
 /// More HTTP/2 connections than this share the streams they have.
 const MAX_H2: usize = 8;
 /// How long a connection from the stack may take to be ready.
 const READY: Duration = Duration::from_millis(250);
+/// Connections are not trusted after a suspend longer than this.
+const SUSPENDED: Duration = Duration::from_secs(10);
 /// Kept HTTP/1.1 connections; more are closed after use.
 const MAX_IDLE: usize = 256;
 
@@ -42,9 +44,23 @@ struct State {
     sweeping: bool,
     /// Changes when the machine wakes from a suspend.
     resumed: watch::Receiver<u64>,
+    /// When the pool was last asked, by the clock that counts a suspend and by the one that does not.
+    asked: Option<(Now, Stopwatch)>,
 }
 
 impl State {
+    /// Whether connections made before may have died without a sign. The first request after a suspend may come before
+    /// the keeper has looked at its clock.
+    fn was_suspended(&mut self, now: Now) -> bool {
+        let told = self.resumed.has_changed().unwrap_or(false);
+        self.resumed.mark_unchanged();
+        let gap = self.asked.replace((now, Stopwatch::start())).is_some_and(|(then, awake)| {
+            let passed = Duration::from_millis(u64::try_from(now.boot - then.boot).unwrap_or(0));
+            passed.saturating_sub(awake.elapsed()) > SUSPENDED
+        });
+        told || gap
+    }
+
     fn keep_h2(&mut self, h2: H2) {
         self.protocol = Protocol::Http2;
         self.h2.push(h2);
@@ -82,6 +98,7 @@ impl Pool {
             shared_dial: None,
             sweeping: false,
             resumed,
+            asked: None,
         };
         Arc::new_cyclic(|this| Self {
             dialer,
@@ -104,10 +121,10 @@ impl Pool {
     }
 
     /// A connection that can take a request now.
-    pub(super) async fn checkout(&self) -> Result<Connection, SendError> {
+    pub(super) async fn checkout(&self, clock: &Clock) -> Result<Connection, SendError> {
         loop {
             // In a statement of its own: the lock must be gone before anything is awaited.
-            let way = self.way();
+            let way = self.way(clock.now());
             let connection = match way {
                 Way::Have(connection) => connection,
                 Way::Own(dialled) => return dialled.await.unwrap_or_else(|_| Err(dial_lost())),
@@ -150,10 +167,9 @@ impl Pool {
         self.sweep_later(&mut state);
     }
 
-    fn way(&self) -> Way {
+    fn way(&self, now: Now) -> Way {
         let mut state = self.lock();
-        if state.resumed.has_changed().unwrap_or(false) {
-            state.resumed.mark_unchanged();
+        if state.was_suspended(now) {
             state.idle.clear();
             state.h2.clear();
         }
@@ -173,7 +189,8 @@ impl Pool {
     }
 
     fn h2(&self, state: &mut State) -> Option<Connection> {
-        state.h2.retain(|h2| !h2.sender.is_closed() && h2.born.elapsed() < self.max_age);
+        // A new one is used once, whatever has become of it: who waited for it must learn that, not wait for another.
+        state.h2.retain(|h2| !h2.reused || (!h2.sender.is_closed() && h2.born.elapsed() < self.max_age));
         let best = state.h2.iter_mut().max_by_key(|h2| h2.room())?;
         let picked = best.clone();
         best.reused = true;

@@ -72,6 +72,12 @@ impl Talk {
         self.buffer.drain(..n).collect()
     }
 
+    /// `n` bytes, or fewer if the other side closes or resets.
+    pub(crate) async fn up_to(&mut self, n: usize) -> Vec<u8> {
+        while self.buffer.len() < n && self.more().await {}
+        self.buffer.drain(..n.min(self.buffer.len())).collect()
+    }
+
     /// All that comes until the other side closes or resets.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
         while self.more().await {}
@@ -99,7 +105,7 @@ impl Talk {
     }
 
     async fn more(&mut self) -> bool {
-        let mut chunk = [0; 16 * 1024];
+        let mut chunk = vec![0; 16 * 1024];
         match soon(self.io.read(&mut chunk)).await {
             Ok(0) | Err(_) => false,
             Ok(n) => {

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::daemon::{Daemon, Settings, settings, start};
+use super::frames::Frames;
 use super::talk::{Talk, soon};
 use super::tls;
 use super::upstream::{Speaks, Upstream, full};
@@ -58,6 +59,11 @@ impl Wire {
         let (tcp, _) = soon(self.listener.accept()).await.expect("accepted");
         tcp.set_nodelay(true).expect("nodelay");
         Talk::over(tcp)
+    }
+
+    /// The next connection, in HTTP/2 with default settings.
+    pub(crate) async fn accept_h2(&self) -> Frames {
+        Frames::start(self.accept().await, &[]).await
     }
 
     /// Whether somebody has connected who was not accepted yet.
