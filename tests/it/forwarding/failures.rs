@@ -140,7 +140,7 @@ async fn a_certificate_that_is_not_trusted_gets_no_request_at_all() {
         let wire = Wire::listen_tls().await;
         let proxy = start(wire.settings()).await;
         let call = proxy.begin(Method::POST, "/v1/jobs");
-        let handshake = wire.accept_tls(&config).await;
+        let handshake = Wire::handshake(wire.accept_tcp().await, &config).await;
         assert!(handshake.is_err(), "{what}: nothing is encrypted for it");
         let got = soon(call).await.expect("a task");
         is(&got, StatusCode::BAD_GATEWAY, "upstream-tls", "tls_certificate_error");

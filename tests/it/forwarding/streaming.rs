@@ -106,11 +106,9 @@ async fn a_client_is_told_to_continue_only_when_token_and_connection_are_there()
     assert!(caller.heard_nothing().await && !wire.somebody_waits().await, "there is no token");
     let body = r#"{"access_token":"t","token_type":"Bearer","expires_in":900}"#;
     mint.say(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await;
-    let mut upstream = {
-        let handshake = wire.accept_good_tls(false);
-        assert!(caller.heard_nothing().await, "there is no connection");
-        handshake.await
-    };
+    let tcp = wire.accept_tcp().await;
+    assert!(caller.heard_nothing().await, "there is no connection");
+    let mut upstream = Wire::handshake(tcp, &tls::server(false)).await.expect("a handshake");
     let head = upstream.head().await;
     assert!(head.all("expect").is_empty(), "answered by us");
     assert_eq!(caller.head().await.first_line(), "HTTP/1.1 100 Continue");
@@ -276,7 +274,7 @@ async fn over_tls_an_answer_needs_its_length_or_a_proper_goodbye() {
     let wire = Wire::listen_tls().await;
     let proxy = wire.daemon().await;
     let mut caller = proxy.ask("GET /v1/jobs HTTP/1.1\r\nconnection: close").await;
-    let mut upstream = wire.accept_tls(&tls::server(false)).await.expect("a handshake");
+    let mut upstream = wire.accept_tls().await;
     upstream.head().await;
     upstream.say("HTTP/1.1 200 OK\r\n\r\nhalf").await;
     assert_eq!(caller.head().await.all("transfer-encoding"), ["chunked"]);

@@ -148,13 +148,6 @@ impl Daemon {
         talk
     }
 
-    /// Writes `bytes` on a new connection and reads until it is closed.
-    pub(crate) async fn raw(&self, bytes: &[u8]) -> String {
-        let mut talk = self.talk().await;
-        talk.say(bytes).await;
-        talk.rest_text().await
-    }
-
     /// The request in a task of its own.
     pub(crate) fn begin(&self, method: Method, path: &str) -> JoinHandle<Got> {
         tokio::spawn(got(self.request(method, path)))

@@ -2,6 +2,7 @@
 
 pub(crate) mod daemon;
 pub(crate) mod frames;
+pub(crate) mod simulated;
 pub(crate) mod talk;
 pub(crate) mod tls;
 pub(crate) mod upstream;

@@ -37,6 +37,7 @@ pub(crate) struct Upstream {
     pub(crate) addr: SocketAddr,
     pub(crate) speaks: Speaks,
     connections: Arc<AtomicUsize>,
+    mints: Arc<AtomicUsize>,
     seen: Arc<Mutex<Vec<http::request::Parts>>>,
     task: JoinHandle<()>,
 }
@@ -89,12 +90,12 @@ impl Upstream {
         let connections = Arc::new(AtomicUsize::new(0));
         let seen = Arc::new(Mutex::new(Vec::new()));
         let mints = Arc::new(AtomicUsize::new(0));
-        let (count, heads) = (Arc::clone(&connections), Arc::clone(&seen));
+        let (count, heads, minted) = (Arc::clone(&connections), Arc::clone(&seen), Arc::clone(&mints));
         let task = tokio::spawn(async move {
             loop {
                 let Ok((tcp, _)) = listener.accept().await else { return };
                 let (handler, count, heads, mints) =
-                    (handler.clone(), Arc::clone(&count), Arc::clone(&heads), Arc::clone(&mints));
+                    (handler.clone(), Arc::clone(&count), Arc::clone(&heads), Arc::clone(&minted));
                 let service = service_fn(move |request: Request<Incoming>| {
                     let (handler, heads, mints) = (handler.clone(), Arc::clone(&heads), Arc::clone(&mints));
                     async move {
@@ -114,7 +115,7 @@ impl Upstream {
                 });
             }
         });
-        Self { addr, speaks, connections, seen, task }
+        Self { addr, speaks, connections, mints, seen, task }
     }
 
     /// The base URL of its API.
@@ -131,6 +132,11 @@ impl Upstream {
     /// Heads of the requests so far, token requests aside.
     pub(crate) fn seen(&self) -> Vec<http::request::Parts> {
         self.seen.lock().expect("lock").clone()
+    }
+
+    /// Tokens given out; the n-th is `upstream-token-n`.
+    pub(crate) fn mints(&self) -> usize {
+        self.mints.load(Ordering::SeqCst)
     }
 
     pub(crate) fn connections(&self) -> usize {

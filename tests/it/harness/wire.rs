@@ -1,11 +1,14 @@
 //! An upstream whose every byte the test itself says and hears. Its token endpoint is elsewhere and always works.
 
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use airbyte_proxy::airbyte::BaseUrl;
 use airbyte_proxy::proxy::upstream::HttpVersion;
 use http::Response;
-use tokio::net::TcpListener;
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::daemon::{Daemon, Settings, settings, start};
@@ -18,7 +21,7 @@ pub(crate) struct Wire {
     listener: TcpListener,
     pub(crate) addr: SocketAddr,
     scheme: &'static str,
-    tokens: Upstream,
+    pub(crate) tokens: Upstream,
 }
 
 impl Wire {
@@ -56,9 +59,23 @@ impl Wire {
     }
 
     pub(crate) async fn accept(&self) -> Talk {
+        Talk::over(self.accept_tcp().await)
+    }
+
+    /// A connection that waits for its TLS handshake.
+    pub(crate) async fn accept_tcp(&self) -> TcpStream {
         let (tcp, _) = soon(self.listener.accept()).await.expect("accepted");
         tcp.set_nodelay(true).expect("nodelay");
-        Talk::over(tcp)
+        tcp
+    }
+
+    /// The server's part of it.
+    pub(crate) async fn handshake(tcp: TcpStream, config: &Arc<ServerConfig>) -> io::Result<Talk> {
+        soon(TlsAcceptor::from(Arc::clone(config)).accept(tcp)).await.map(Talk::over)
+    }
+
+    pub(crate) async fn accept_tls(&self) -> Talk {
+        Self::handshake(self.accept_tcp().await, &tls::server(false)).await.expect("a handshake")
     }
 
     /// The next connection, in HTTP/2 with default settings.
@@ -73,17 +90,5 @@ impl Wire {
             _ = self.listener.accept() => true,
             () = std::future::ready(()) => false,
         }
-    }
-
-    pub(crate) async fn accept_tls(
-        &self,
-        config: &std::sync::Arc<rustls::ServerConfig>,
-    ) -> std::io::Result<Talk> {
-        let (tcp, _) = soon(self.listener.accept()).await.expect("accepted");
-        soon(TlsAcceptor::from(std::sync::Arc::clone(config)).accept(tcp)).await.map(Talk::over)
-    }
-
-    pub(crate) async fn accept_good_tls(&self, h2: bool) -> Talk {
-        self.accept_tls(&tls::server(h2)).await.expect("a handshake")
     }
 }
