@@ -112,6 +112,7 @@ fn upstream(
         body_idle_timeout: settings.duration("upstream.body_idle_timeout"),
         idle_timeout: settings.duration("upstream.idle_timeout"),
         max_age: settings.duration("upstream.max_age"),
+        warm: true,
     })
 }
 

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 
 use crate::harness::daemon::{Daemon, Settings, start};
 use crate::harness::simulated::stage;
-use crate::harness::talk::{Head, Talk, show};
+use crate::harness::talk::{Head, Talk, show, soon};
 use crate::harness::tls;
 use crate::harness::wire::Wire;
 
@@ -33,6 +33,14 @@ async fn aged(wire: &Wire, adjust: impl FnOnce(&mut Settings)) -> (Daemon, Hand)
     (proxy, hand)
 }
 
+/// Returns once the token of this generation is there.
+async fn generation(proxy: &Daemon, wanted: usize) {
+    let mut changes = proxy.tokens.changes();
+    while proxy.tokens.status().generation != Some(wanted as u64) {
+        soon(changes.changed()).await.expect("a keeper");
+    }
+}
+
 async fn asked(talk: &mut Talk, token: usize) -> Head {
     let head = talk.head().await;
     assert_eq!(head.all("authorization"), [format!("Bearer upstream-token-{token}")]);
@@ -44,6 +52,7 @@ async fn fifty_calls_with_a_revoked_token_succeed_with_one_more_mint() {
     let stage = stage(|_| {}).await;
     assert_eq!(stage.proxy.get("/v1/workspaces").await.status, StatusCode::OK);
     for round in 1..=3 {
+        stage.proxy.heard().await;
         stage.hand.advance(LATER);
         stage.airbyte.revoke_all();
         let calls: Vec<_> = (0..50).map(|_| stage.proxy.begin(Method::GET, "/v1/workspaces")).collect();
@@ -207,6 +216,7 @@ async fn a_token_that_dies_while_a_connection_is_made_is_not_sent() {
         proxy.tokens.acquire().await.expect("the first token");
         let mut caller = proxy.ask("GET /v1/x HTTP/1.1").await;
         let tcp = wire.accept_tcp().await;
+        proxy.heard().await;
         hand.advance(Duration::from_secs(9));
         let mut endpoint = mint.accept().await;
         endpoint.head().await;
@@ -238,6 +248,7 @@ async fn a_second_401_is_returned_as_it_is_and_quiets_further_mints() {
     is_refused(&mut caller).await;
     assert_eq!(wire.tokens.mints(), 2);
     // It was not the token: the next ones cause nothing for a minute.
+    proxy.heard().await;
     hand.advance(LATER);
     caller.say("GET /v1/x HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     let mut upstream = wire.accept().await;
@@ -245,6 +256,7 @@ async fn a_second_401_is_returned_as_it_is_and_quiets_further_mints() {
     upstream.say(REFUSED).await;
     is_refused(&mut caller).await;
     assert_eq!(wire.tokens.mints(), 2);
+    proxy.heard().await;
     hand.advance(LATER);
     caller.say("GET /v1/x HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     let mut upstream = wire.accept().await;
@@ -270,6 +282,7 @@ async fn a_401_for_a_young_token_is_relayed_and_causes_no_mint() {
 async fn a_403_never_refreshes() {
     let stage = stage(|_| {}).await;
     assert_eq!(stage.proxy.get("/v1/workspaces").await.status, StatusCode::OK);
+    stage.proxy.heard().await;
     stage.hand.advance(LATER);
     stage.airbyte.next_api_answers([Some(ApiFault::Forbidden)]);
     let answer = stage.proxy.get("/v1/workspaces").await;
@@ -292,6 +305,7 @@ async fn a_late_401_of_an_old_generation_causes_no_mint() {
     asked(&mut renewed, 2).await;
     renewed.say(OK).await;
     assert_eq!(early.head().await.first_line(), "HTTP/1.1 200 OK");
+    proxy.heard().await;
     hand.advance(LATER);
     two.say(REFUSED).await;
     // With the token that is there.
@@ -306,6 +320,7 @@ async fn a_late_401_of_an_old_generation_causes_no_mint() {
 async fn a_401_stands_when_no_new_token_can_be_had_and_the_old_one_stays_in_use() {
     let stage = stage(|_| {}).await;
     assert_eq!(stage.proxy.get("/v1/workspaces").await.status, StatusCode::OK);
+    stage.proxy.heard().await;
     stage.hand.advance(LATER);
     stage.airbyte.rotate_secret(airbyte_proxy::secret::Secret::new("another".into()));
     stage.airbyte.next_api_answers([Some(ApiFault::Unauthorized)]);
@@ -340,7 +355,7 @@ async fn what_may_be_kept_in_all_is_bounded_and_given_back() {
         upstream.say(REFUSED).await;
         is_refused(&mut other).await;
         token += 1;
-        assert_eq!(proxy.tokens.acquire().await.expect("the next one").generation(), token as u64);
+        generation(&proxy, token).await;
 
         match ends {
             "answered" => {
@@ -363,6 +378,7 @@ async fn what_may_be_kept_in_all_is_bounded_and_given_back() {
             }
         }
         drop(upstream);
+        proxy.heard().await;
         hand.advance(LATER);
         let mut third = proxy.talk().await;
         third.say(&request).await;
@@ -376,6 +392,7 @@ async fn what_may_be_kept_in_all_is_bounded_and_given_back() {
         assert_eq!(show(&again.exactly(600).await), body, "{ends}");
         again.say(OK.replace("200 OK", "200 OK\r\nconnection: close")).await;
         assert_eq!(third.head().await.first_line(), "HTTP/1.1 200 OK", "{ends}");
+        proxy.heard().await;
         hand.advance(LATER);
     }
 }

@@ -50,6 +50,9 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// A connection older than this takes no new request.
     pub max_age: Duration,
+    /// Whether the first connection is made at start, so that the first request need not wait for it. Not a setting:
+    /// only a test that counts connections has a reason to go without.
+    pub warm: bool,
 }
 
 /// Which HTTP versions are offered to upstream.
@@ -78,6 +81,7 @@ impl Config {
             body_idle_timeout: Duration::from_secs(300),
             idle_timeout: Duration::from_secs(30),
             max_age: Duration::from_secs(600),
+            warm: true,
         }
     }
 }
@@ -102,6 +106,7 @@ pub(crate) struct Origin {
     host: HeaderValue,
     response_timeout: Duration,
     body_idle_timeout: Duration,
+    warm: bool,
 }
 
 /// A request without its token.
@@ -138,6 +143,7 @@ impl Origin {
             host,
             response_timeout: config.response_timeout,
             body_idle_timeout: config.body_idle_timeout,
+            warm: config.warm,
         })
     }
 
@@ -152,7 +158,9 @@ impl Origin {
 
     /// Makes the first connection before anybody asks.
     pub(crate) fn warm(&self) {
-        self.pool.warm();
+        if self.warm {
+            self.pool.warm();
+        }
     }
 
     /// Sends `request` with the token of `lease`, or of a later one if a connection took so long that it has died.

@@ -73,6 +73,8 @@ pub(crate) fn settings(api_url: &str) -> Settings {
     let mut upstream = upstream::Config::new(BaseUrl::parse(api_url).expect("a URL"));
     upstream.ca_file = Some(tls::ca_file());
     upstream.proxy = upstream::OutboundProxy::None;
+    // Tests count connections.
+    upstream.warm = false;
     let mint = mint::Config::new(upstream.api_url.join(TOKEN_ENDPOINT));
     Settings {
         upstream,
@@ -134,6 +136,13 @@ impl Daemon {
 
     pub(crate) async fn get(&self, path: &str) -> Got {
         got(self.request(Method::GET, path)).await
+    }
+
+    /// Returns once the keeper has dealt with everything it was told so far. Before a test moves the clock: what the
+    /// keeper hears after that happened later.
+    pub(crate) async fn heard(&self) {
+        // It takes one message after the other, and refuses this one at once.
+        assert!(soon(self.tokens.renewed(u64::MAX)).await.is_err());
     }
 
     /// A connection of its own, in the test's hands.
