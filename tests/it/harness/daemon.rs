@@ -26,7 +26,7 @@ use super::tls;
 pub(crate) struct Daemon {
     pub(crate) addr: SocketAddr,
     pub(crate) tokens: TokenHandle,
-    pub(crate) stop: Stop,
+    stop: Stop,
     client: reqwest::Client,
     _task: JoinSet<()>,
 }
@@ -121,8 +121,16 @@ pub(crate) async fn start(settings: Settings) -> Daemon {
         .build()
         .expect("client");
     let mut task = JoinSet::new();
-    task.spawn(async move { drop(app.run(Arc::default()).await) });
+    task.spawn(async move {
+        let _ = app.run(Arc::default()).await;
+    });
     Daemon { addr, tokens, stop, client, _task: task }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.stop.abort();
+    }
 }
 
 impl Daemon {

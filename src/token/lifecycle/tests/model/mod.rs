@@ -107,6 +107,7 @@ enum Expected {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts about the world, each independent of the others")]
 pub(super) struct Model {
     pub(super) token: Option<Known>,
     pub(super) flight: Option<Flight>,
