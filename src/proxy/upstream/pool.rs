@@ -205,7 +205,8 @@ impl Pool {
     }
 
     fn shared_dial(&self, state: &mut State) -> SharedDial {
-        if let Some(dial) = &state.shared_dial {
+        // One whose task is gone without a word will never end.
+        if let Some(dial) = state.shared_dial.as_ref().filter(|dial| dial.has_changed().is_ok()) {
             return dial.clone();
         }
         let (ended, dial) = watch::channel(None);

@@ -7,6 +7,7 @@
 //! at most one mint is in flight; an error never drops a live token; a token past its deadline is never granted;
 //! generations only grow; every waiter gets exactly one answer within its bound.
 
+mod event;
 mod pace;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ mod waiters;
 
 use std::time::Duration;
 
+pub(super) use self::event::{Action, Event, Note, View, WaiterId};
 use self::pace::Pace;
 use self::waiters::Waiters;
 use super::grant::{Failure, FailureKind, Grant, Outcome};
@@ -21,69 +23,6 @@ use super::lease::{Lease, Unavailable, Why};
 use super::policy::{self, Schedule};
 use crate::clock::{Jitter, Now, millis};
 use crate::secret::AccessToken;
-
-/// Names one caller that waits.
-pub(super) type WaiterId = u64;
-
-/// What happened.
-#[derive(Debug)]
-pub(super) enum Event {
-    /// Nothing but time.
-    Tick,
-    /// A caller found no token it may use. With `newer_than`, only a later generation will do.
-    Acquire { waiter: WaiterId, newer_than: Option<u64> },
-    /// That caller no longer waits.
-    Gone { waiter: WaiterId },
-    /// An attempt ended.
-    Answered { attempt: u64, outcome: Outcome },
-    /// Upstream answered 401 to a request with this generation; `replayed` if the request had already been sent with
-    /// an older one, which proves that the token was not the reason.
-    Unauthorized { generation: u64, replayed: bool },
-    /// Upstream accepted a token.
-    Accepted,
-    /// New credentials are at hand: tried first, the old ones kept until these have worked.
-    NewCredentials { version: u64 },
-    /// The source of the credentials has none to give. Until it has said so, callers wait for it.
-    NoCredentials,
-    /// Somebody says that whatever was wrong may be mended (SIGHUP).
-    RetryNow,
-    /// No new mint unless somebody waits for it.
-    Drain,
-    /// The end: nothing more is lent.
-    Close,
-}
-
-/// What is to be done about it.
-#[derive(Debug, PartialEq)]
-pub(super) enum Action {
-    /// Start this attempt, with the credentials of this version.
-    Mint { attempt: u64, credentials: u64 },
-    /// Give up on it.
-    Abort { attempt: u64 },
-    /// The answer to a waiter.
-    Grant { waiter: WaiterId, lease: Lease },
-    /// The other answer to a waiter.
-    Refuse { waiter: WaiterId, error: Unavailable },
-    /// The credentials of this version have worked: forget the others.
-    Promote { version: u64 },
-    /// The machine was suspended: connections made before are dead.
-    DropConnections,
-    /// Worth a line in the log.
-    Note(Note),
-}
-
-/// State changes, each told once.
-#[derive(Debug, PartialEq)]
-pub(super) enum Note {
-    Minted { generation: u64, lifetime: Duration },
-    SameToken,
-    Failed { failure: Failure, next: Duration, live_for: Option<Duration> },
-    CandidateRejected { failure: Failure },
-    Suspected { generation: u64 },
-    NotTheToken { quiet: Duration },
-    Died { generation: u64 },
-    Resumed { gap: Duration },
-}
 
 /// A token in its usable life.
 #[derive(Debug)]
@@ -162,19 +101,6 @@ struct Doubt {
     last: Option<i64>,
     disproved: u32,
     quiet_until: Option<i64>,
-}
-
-/// What readers see without asking.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct View {
-    pub(super) lease: Option<Lease>,
-    /// The token is under suspicion and a mint is running: callers wait for it, briefly.
-    pub(super) hold: bool,
-    pub(super) last_failure: Option<Failure>,
-    pub(super) next_attempt: Option<Now>,
-    /// Or they may still come.
-    pub(super) has_credentials: bool,
-    pub(super) doubted: bool,
 }
 
 impl Lifecycle {
