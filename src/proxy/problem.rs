@@ -199,6 +199,15 @@ mod tests {
     }
 
     #[test]
+    fn every_kind_is_documented_with_its_status() {
+        let page = include_str!("../../docs/errors.md");
+        for kind in ALL {
+            let row = format!("| `{}` | {} |", kind.name, kind.status.as_u16());
+            assert!(page.contains(&row), "docs/errors.md lacks {row}");
+        }
+    }
+
+    #[test]
     fn retry_after_is_at_least_a_second() {
         let problem = Problem::new(OVERLOADED, "d").retry_after(Duration::from_millis(10));
         assert_eq!(problem.response(false).headers()["retry-after"], "1");
