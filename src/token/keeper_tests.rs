@@ -110,7 +110,7 @@ impl Fixture {
     /// With a token of 900 s at hand; after that, the script.
     async fn ready(script: impl IntoIterator<Item = Scripted>) -> Self {
         let fixture = Self::new([Scripted::Grants(900)].into_iter().chain(script));
-        assert_eq!(generation(fixture.handle.acquire().await), Ok(1));
+        assert_eq!(generation(soon(fixture.handle.acquire()).await), Ok(1));
         fixture
     }
 
@@ -123,7 +123,19 @@ impl Fixture {
     }
 
     async fn called(&self, times: usize) {
-        self.minter.calls.subscribe().wait_for(|calls| *calls >= times).await.expect("the minter lives");
+        let mut calls = self.minter.calls.subscribe();
+        soon(calls.wait_for(|calls| *calls >= times)).await.expect("the minter lives");
+    }
+
+    /// Time passes until the first token is renewed.
+    async fn renewing(&self) {
+        for _ in 0..600 {
+            if self.calls() > 1 {
+                return;
+            }
+            self.pass(1).await;
+        }
+        panic!("not renewed");
     }
 
     fn calls(&self) -> usize {
@@ -167,6 +179,11 @@ fn gate() -> (oneshot::Sender<Outcome>, Scripted) {
     (open, Scripted::Waits(gate))
 }
 
+/// A task that waits for ever fails its test at once: when nothing else can run, tokio's paused clock leaps.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("somebody waits for ever")
+}
+
 /// Lets every task do what it can: the runtime of these tests has one thread.
 async fn settle() {
     for _ in 0..32 {
@@ -174,7 +191,7 @@ async fn settle() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn hundred_concurrent_callers_share_one_mint() {
     let (open, gate) = gate();
     let fixture = Fixture::new([gate]);
@@ -182,12 +199,12 @@ async fn hundred_concurrent_callers_share_one_mint() {
     fixture.called(1).await;
     settle().await;
     open.send(Ok(grant(1, 900))).expect("the attempt waits");
-    let answers = callers.join_all().await;
+    let answers = soon(callers.join_all()).await;
     assert!(answers.into_iter().all(|answer| generation(answer) == Ok(1)));
     assert_eq!(fixture.calls(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn callers_that_leave_cancel_neither_the_mint_nor_the_others() {
     let (open, gate) = gate();
     let fixture = Fixture::new([gate]);
@@ -200,16 +217,14 @@ async fn callers_that_leave_cancel_neither_the_mint_nor_the_others() {
     settle().await;
     assert!(!open.is_closed(), "the mint runs on");
     open.send(Ok(grant(1, 900))).expect("the attempt waits");
-    assert!(others.join_all().await.into_iter().all(|answer| generation(answer) == Ok(1)));
+    assert!(soon(others.join_all()).await.into_iter().all(|answer| generation(answer) == Ok(1)));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn nobody_waits_while_a_live_token_exists_although_the_mint_hangs() {
     let (_open, gate) = gate();
     let fixture = Fixture::ready([gate]).await;
-    while fixture.calls() < 2 {
-        fixture.pass(1).await;
-    }
+    fixture.renewing().await;
     let mut at_once = poll_once(fixture.handle.acquire());
     assert_eq!(at_once.take().map(generation), Some(Ok(1)));
 }
@@ -224,7 +239,7 @@ fn poll_once<F: Future>(future: F) -> Option<F::Output> {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_attempt_that_is_overdue_is_dropped_and_repeated() {
     let (open, gate) = gate();
     let fixture = Fixture::new([gate, Scripted::Grants(900)]);
@@ -236,7 +251,7 @@ async fn an_attempt_that_is_overdue_is_dropped_and_repeated() {
     assert_eq!(fixture.handle.status().generation, Some(1));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_minter_that_panics_has_failed_for_now() {
     for panics in [Scripted::Panics, Scripted::PanicsAtOnce] {
         let fixture = Fixture::new([panics, Scripted::Grants(900)]);
@@ -248,7 +263,7 @@ async fn a_minter_that_panics_has_failed_for_now() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn status_goes_from_starting_to_ready_to_degraded_and_back() {
     let (open, gate) = gate();
     let fixture = Fixture::new([gate, DOWN, Scripted::Grants(900)]);
@@ -260,9 +275,7 @@ async fn status_goes_from_starting_to_ready_to_degraded_and_back() {
     let status = fixture.handle.status();
     assert_eq!((status.health, status.generation, status.reason), (Health::Ready, Some(1), None));
     assert_eq!(status.expires_in, Some(Duration::from_secs(890)));
-    while fixture.calls() < 2 {
-        fixture.pass(1).await;
-    }
+    fixture.renewing().await;
     let status = fixture.handle.status();
     assert_eq!((status.health, status.generation), (Health::Degraded, Some(1)));
     assert_eq!(status.reason.as_deref(), Some("scripted"));
@@ -272,7 +285,7 @@ async fn status_goes_from_starting_to_ready_to_degraded_and_back() {
     assert_eq!((status.health, status.generation, status.next_attempt), (Health::Ready, Some(2), None));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn status_goes_from_degraded_to_broken_when_the_token_dies() {
     let fixture = Fixture::ready((0..200).map(|_| DOWN)).await;
     fixture.pass(889).await;
@@ -282,7 +295,7 @@ async fn status_goes_from_degraded_to_broken_when_the_token_dies() {
     assert_eq!((status.health, status.generation, status.expires_in), (Health::Broken, None, None));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_credentials_status_is_broken_and_says_why() {
     let fixture = Fixture::without_credentials([Scripted::Grants(900)]);
     settle().await;
@@ -292,24 +305,24 @@ async fn without_credentials_status_is_broken_and_says_why() {
     let status = fixture.handle.status();
     assert_eq!(status.health, Health::Broken);
     assert_eq!(status.reason, Some(Why::NoCredentials.to_string()));
-    assert_eq!(generation(fixture.handle.acquire().await), Err(Why::NoCredentials));
+    assert_eq!(generation(soon(fixture.handle.acquire()).await), Err(Why::NoCredentials));
     fixture.handle.credentials(credentials("late"));
     settle().await;
     assert_eq!(fixture.health(), Health::Ready);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn whoever_watches_learns_of_changes() {
     let fixture = Fixture::without_credentials([Scripted::Grants(900)]);
     settle().await;
     let mut changes = fixture.handle.changes();
     fixture.handle.credentials(credentials("first"));
     while fixture.health() != Health::Ready {
-        changes.changed().await.expect("the keeper lives");
+        soon(changes.changed()).await.expect("the keeper lives");
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_suspend_is_counted_once() {
     let mut fixture = Fixture::ready([Scripted::Grants(900)]).await;
     fixture.pass(30).await;
@@ -320,16 +333,16 @@ async fn a_suspend_is_counted_once() {
     assert_eq!(*fixture.resumed.borrow_and_update(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn waking_from_suspend_never_lends_the_old_token() {
     let fixture = Fixture::ready([Scripted::Grants(900)]).await;
     // The keeper has not looked at the clock yet: the handle itself must notice.
     fixture.hand.advance(Duration::from_secs(7200));
     assert_eq!(fixture.handle.status().generation, None);
-    assert_eq!(generation(fixture.handle.acquire().await), Ok(2));
+    assert_eq!(generation(soon(fixture.handle.acquire()).await), Ok(2));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn fifty_401s_at_once_share_one_mint() {
     let fixture = Fixture::ready([Scripted::Grants(900)]).await;
     fixture.pass(60).await;
@@ -338,23 +351,23 @@ async fn fifty_401s_at_once_share_one_mint() {
         let handle = fixture.handle.clone();
         requests.spawn(async move { handle.renewed(1).await });
     }
-    assert!(requests.join_all().await.into_iter().all(|answer| generation(answer) == Ok(2)));
+    assert!(soon(requests.join_all()).await.into_iter().all(|answer| generation(answer) == Ok(2)));
     assert_eq!(fixture.calls(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn doubt_ends_with_a_request_that_succeeds() {
     let fixture = Fixture::ready([Scripted::Grants(900), Scripted::Grants(900)]).await;
     fixture.pass(60).await;
-    assert_eq!(generation(fixture.handle.renewed(1).await), Ok(2));
+    assert_eq!(generation(soon(fixture.handle.renewed(1)).await), Ok(2));
     fixture.handle.not_the_token(2);
     fixture.pass(31).await;
-    assert!(fixture.handle.renewed(2).await.is_err(), "quiet");
+    assert!(soon(fixture.handle.renewed(2)).await.is_err(), "quiet");
     fixture.handle.accepted();
-    assert_eq!(generation(fixture.handle.renewed(2).await), Ok(3));
+    assert_eq!(generation(soon(fixture.handle.renewed(2)).await), Ok(3));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn new_credentials_are_used_and_refused_ones_leave_the_old_in_use() {
     let script = [Scripted::Fails(FailureKind::Rejected), Scripted::Grants(900), Scripted::Grants(900)];
     let fixture = Fixture::ready(script).await;
@@ -368,26 +381,26 @@ async fn new_credentials_are_used_and_refused_ones_leave_the_old_in_use() {
     assert_eq!(*fixture.minter.used.lock().unwrap(), ["first", "wrong", "right", "right"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn retry_now_cuts_a_long_backoff_short() {
     let fixture = Fixture::new([Scripted::Fails(FailureKind::Rejected), Scripted::Grants(900)]);
     fixture.pass(5).await;
-    let refused = fixture.handle.acquire().await.expect_err("rejected");
+    let refused = soon(fixture.handle.acquire()).await.expect_err("rejected");
     assert!(refused.next_attempt >= Duration::from_secs(20), "{refused:?}");
     fixture.handle.retry_now();
-    assert_eq!(generation(fixture.handle.acquire().await), Ok(1));
+    assert_eq!(generation(soon(fixture.handle.acquire()).await), Ok(1));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn while_draining_only_a_caller_causes_a_mint() {
     let fixture = Fixture::ready([Scripted::Grants(900)]).await;
     fixture.handle.drain();
     fixture.pass(900).await;
     assert_eq!(fixture.calls(), 1);
-    assert_eq!(generation(fixture.handle.acquire().await), Ok(2));
+    assert_eq!(generation(soon(fixture.handle.acquire()).await), Ok(2));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn closing_answers_everybody_and_ends_the_keeper() {
     let (open, gate) = gate();
     let mut fixture = Fixture::new([gate]);
@@ -395,15 +408,15 @@ async fn closing_answers_everybody_and_ends_the_keeper() {
     fixture.called(1).await;
     settle().await;
     fixture.handle.close();
-    assert!(waiting.join_all().await.into_iter().all(|answer| generation(answer) == Err(Why::Closed)));
-    (&mut fixture.keeper).await.expect("no panic");
-    assert_eq!(generation(fixture.handle.acquire().await), Err(Why::Closed));
-    assert!(fixture.handle.renewed(0).await.is_err());
+    assert!(soon(waiting.join_all()).await.into_iter().all(|answer| generation(answer) == Err(Why::Closed)));
+    soon(&mut fixture.keeper).await.expect("no panic");
+    assert_eq!(generation(soon(fixture.handle.acquire()).await), Err(Why::Closed));
+    assert!(soon(fixture.handle.renewed(0)).await.is_err());
     assert!(open.is_closed(), "the mint is given up");
     assert_eq!(fixture.handle.status().generation, None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_flood_of_messages_does_not_keep_the_answer_of_a_mint_out() {
     let fixture = Fixture::new([Scripted::Grants(900)]);
     for _ in 0..200 {
@@ -430,7 +443,7 @@ impl std::io::Write for Written {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn neither_logs_nor_debug_output_contain_a_token_or_a_secret() {
     let written = Written::default();
     let writer = written.clone();
@@ -454,9 +467,9 @@ async fn neither_logs_nor_debug_output_contain_a_token_or_a_secret() {
     let handle = fixture.handle.clone();
     let renewed = tokio::spawn(async move { handle.renewed(1).await });
     fixture.pass(60).await;
-    let renewed = renewed.await.expect("no panic");
+    let renewed = soon(renewed).await.expect("no panic");
     fixture.handle.not_the_token(1);
-    let lease = fixture.handle.acquire().await;
+    let lease = soon(fixture.handle.acquire()).await;
     let printed = format!("{renewed:?} {lease:?} {:?} {:?}", fixture.handle.status(), fixture.handle);
     assert!(!printed.contains(TELLTALE), "{printed}");
     let logs = String::from_utf8_lossy(&written.0.lock().unwrap()).into_owned();

@@ -88,9 +88,7 @@ fn a_refusal_of_the_old_ones_delays_the_new_ones_no_further() {
     let old = world.model.starts[0].credentials;
     world.set_good(old, false);
     world.seconds(600);
-    while world.model.flight.is_none() {
-        world.pass(100);
-    }
+    world.until(|w| w.model.flight.is_some());
     world.credentials(true);
     world.pass(1200);
     assert_eq!(world.generation(), Some(2), "although the old ones were refused after the new ones had come");
@@ -125,9 +123,7 @@ fn new_credentials_that_are_answered_500_do_not_keep_the_old_ones_from_being_use
     let mut world = ready(1);
     let new = world.credentials(true);
     for _ in 0..3 {
-        while world.model.flight.as_ref().is_none_or(|f| f.credentials != new) {
-            world.pass(100);
-        }
+        world.until(|w| w.model.flight.as_ref().is_some_and(|f| f.credentials == new));
         world.answer_now(Err(Failure { kind: FailureKind::ServerError, ..timed_out() }));
     }
     assert!(world.notes.iter().any(|n| matches!(n, Note::CandidateRejected { .. })));

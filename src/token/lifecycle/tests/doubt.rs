@@ -133,9 +133,7 @@ fn a_401_waits_for_a_mint_that_is_running_anyway() {
     let mut world = ready(1);
     world.latency(5000);
     world.seconds(495);
-    while world.model.flight.is_none() {
-        world.pass(100);
-    }
+    world.until(|w| w.model.flight.is_some());
     let caller = world.renewed(1);
     world.seconds(5);
     assert_eq!(world.got(caller), Some(Ok(2)));

@@ -40,9 +40,7 @@ fn nobody_waits_while_a_live_token_exists_however_near_its_end() {
     let mut world = ready(1);
     world.endpoint(Endpoint::Hangs);
     world.seconds(850);
-    while world.model.flight.is_none() {
-        world.pass(100);
-    }
+    world.until(|w| w.model.flight.is_some());
     for newer_than in [None, Some(0)] {
         let caller = world.ask(newer_than);
         assert_eq!(world.got(caller), Some(Ok(1)));
@@ -149,10 +147,23 @@ fn the_same_token_after_its_death_is_no_token() {
 fn an_answer_that_comes_after_we_gave_up_is_ignored() {
     let mut world = World::new(1);
     world.endpoint(Endpoint::Hangs);
-    world.answer_now(Err(timed_out()));
-    world.seconds(13);
+    world.suspend(11_000);
+    world.step(Event::Tick);
+    world.until(|w| w.model.flight.is_some());
     world.overdue_answer();
     assert_eq!(world.generation(), None);
+    assert!(world.life.view().next_attempt.is_none(), "the next attempt runs on");
+}
+
+#[test]
+fn a_token_that_died_on_its_way_is_no_token() {
+    let mut world = World::without_credentials(1);
+    world.endpoint(Endpoint::Grants(Shape::Plain, 5));
+    world.latency(4500);
+    world.credentials(true);
+    world.pass(4500);
+    assert_eq!(world.generation(), None);
+    assert!(matches!(world.notes.last(), Some(Note::Failed { .. })), "{:?}", world.notes);
 }
 
 #[test]

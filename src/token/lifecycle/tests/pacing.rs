@@ -151,13 +151,9 @@ fn other_failures_between_two_500s_break_the_row() {
     let mut world = failing(FailureKind::ServerError, None);
     for _ in 0..4 {
         let starts = world.model.starts.len();
-        while world.model.starts.len() < starts + 1 {
-            world.pass(100);
-        }
+        world.until(|w| w.model.starts.len() > starts);
         world.endpoint(Endpoint::Fails(FailureKind::Transient, None));
-        while world.model.starts.len() < starts + 2 {
-            world.pass(100);
-        }
+        world.until(|w| w.model.starts.len() >= starts + 2);
         world.endpoint(Endpoint::Fails(FailureKind::ServerError, None));
     }
     assert!(world.gaps().iter().all(|gap| *gap <= 5200), "{:?}", world.gaps());

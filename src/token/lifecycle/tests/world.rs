@@ -120,8 +120,11 @@ impl World {
         self.judge_fairness();
     }
 
-    /// Time passes, and the machine looks at it as often as it asks to.
+    /// Time passes, and the machine looks at it as often as it asks to: every three seconds at most, and a few times
+    /// for each attempt and each caller (invariant 12: no busy loop).
     pub(super) fn pass(&mut self, millis: i64) {
+        let (looks, starts) = (self.looks, self.model.starts.len());
+        let callers = i64::try_from(self.model.waiters.len()).expect("few");
         let end = self.now.boot + millis;
         loop {
             let nap = crate::clock::millis(self.life.next_look(self.now));
@@ -135,6 +138,9 @@ impl World {
             }
             self.forward(next - self.now.boot);
             self.looks += 1;
+            let attempts = i64::try_from(self.model.starts.len() - starts).expect("few");
+            let allowed = millis / 3000 + 6 * (attempts + 1) + 2 * callers + 2;
+            assert!(self.looks - looks <= allowed, "invariant 12: {allowed} looks would do in {millis} ms");
             self.look(answer == Some(next));
         }
     }
@@ -152,6 +158,15 @@ impl World {
     pub(super) fn jump_wall(&mut self, millis: i64) {
         self.now.wall = self.now.wall.saturating_add(millis);
         self.model.disturbed(self.now);
+    }
+
+    /// Time passes until something has happened.
+    pub(super) fn until(&mut self, happened: impl Fn(&Self) -> bool) {
+        let begin = self.now.boot;
+        while !happened(self) {
+            assert!(self.now.boot - begin < 3_600_000, "within an hour");
+            self.pass(100);
+        }
     }
 
     /// What the handle does: a token at once if readers see a live one, else the keeper is asked.
