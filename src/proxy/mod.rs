@@ -223,10 +223,6 @@ impl Handler for Proxy {
 fn received(response: Response<upstream::Relay>) -> Response<Content> {
     let (mut head, body) = response.into_parts();
     head.headers = headers::for_caller(head.headers);
-    if matches!(head.status, StatusCode::NO_CONTENT) {
-        // RFC 9110 §8.6: must not be there, whatever upstream said.
-        head.headers.remove(header::CONTENT_LENGTH);
-    }
     head.version = http::Version::HTTP_11;
     Response::from_parts(head, Content::Relay(body))
 }

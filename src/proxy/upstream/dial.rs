@@ -22,6 +22,7 @@ use tokio_rustls::client::TlsStream;
 use tower::Service;
 
 use super::error::{Kind, SendError, find_in, root_cause};
+use super::socket::Socket;
 use crate::airbyte::BaseUrl;
 use crate::outbound::{Hop, Outbound};
 
@@ -40,8 +41,8 @@ pub(super) struct Dialer {
 
 /// A connection that speaks nothing yet.
 pub(super) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket<TcpStream>),
+    Tls(Box<TlsStream<Socket<TcpStream>>>),
 }
 
 impl Stream {
@@ -92,7 +93,7 @@ impl Dialer {
     }
 
     async fn steps(&self) -> Result<Stream, SendError> {
-        let tcp = self.tcp().await?;
+        let tcp = Socket::new(self.tcp().await?);
         let Some((config, name)) = &self.tls else { return Ok(Stream::Plain(tcp)) };
         let tls = TlsConnector::from(Arc::clone(config)).connect(name.clone(), tcp).await;
         let tls = tls.map_err(|error| {

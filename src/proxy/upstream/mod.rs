@@ -5,6 +5,7 @@ mod dial;
 mod error;
 mod pool;
 mod relay;
+mod socket;
 
 use std::path::PathBuf;
 use std::sync::Arc;

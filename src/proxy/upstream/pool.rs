@@ -205,7 +205,7 @@ impl Pool {
     }
 
     fn shared_dial(&self, state: &mut State) -> SharedDial {
-        // One whose task is gone without a word will never end.
+        // One whose task is gone without a result (a panic) must not be waited for by everybody from now on.
         if let Some(dial) = state.shared_dial.as_ref().filter(|dial| dial.has_changed().is_ok()) {
             return dial.clone();
         }

@@ -1,9 +1,11 @@
 //! What is sent again, and what never is.
 
+use std::time::Duration;
+
 use http::StatusCode;
 
 use super::echo;
-use crate::harness::daemon::{Daemon, daemon};
+use crate::harness::daemon::{Daemon, daemon, start};
 use crate::harness::talk::{Talk, show};
 use crate::harness::upstream::{Speaks, Upstream};
 use crate::harness::wire::Wire;
@@ -59,13 +61,22 @@ async fn of_requests_lost_on_a_reused_connection_only_idempotent_ones_without_a_
 
 #[tokio::test]
 async fn a_request_lost_twice_is_not_sent_a_third_time() {
-    let (wire, proxy, mut upstream) = idle_connection().await;
+    let (wire, proxy, mut one) = idle_connection().await;
+    let mut first = proxy.ask("GET /v1/1 HTTP/1.1").await;
+    one.head().await;
+    let mut second = proxy.ask("GET /v1/2 HTTP/1.1").await;
+    let mut two = wire.accept().await;
+    two.head().await;
+    for (upstream, caller) in [(&mut one, &mut first), (&mut two, &mut second)] {
+        upstream.say(OK).await;
+        caller.head().await;
+    }
+    // Two connections that have served before, the one used last on top.
     let mut caller = proxy.ask("GET /v1/x HTTP/1.1").await;
-    upstream.head().await;
-    drop(upstream);
-    let mut second = wire.accept().await;
-    second.head().await;
-    drop(second);
+    two.head().await;
+    drop(two);
+    one.head().await;
+    drop(one);
     let answer = caller.head().await;
     assert_eq!(answer.first_line(), "HTTP/1.1 502 Bad Gateway");
     assert_eq!(
@@ -73,6 +84,36 @@ async fn a_request_lost_twice_is_not_sent_a_third_time() {
         ["airbyte-proxy; error=connection_terminated; details=\"upstream-closed\""]
     );
     assert!(!wire.somebody_waits().await);
+}
+
+#[tokio::test]
+async fn a_get_that_was_answered_with_nonsense_is_not_sent_again() {
+    let (wire, proxy, mut upstream) = idle_connection().await;
+    let mut caller = proxy.ask("GET /v1/x HTTP/1.1").await;
+    upstream.head().await;
+    upstream.say("nonsense\r\n\r\n").await;
+    let answer = caller.head().await;
+    assert_eq!(
+        answer.all("proxy-status"),
+        ["airbyte-proxy; error=http_protocol_error; details=\"upstream-protocol\""]
+    );
+    assert!(!wire.somebody_waits().await);
+}
+
+#[tokio::test]
+async fn a_connection_past_its_age_is_not_used_again() {
+    let wire = Wire::listen().await;
+    let mut settings = wire.settings();
+    settings.upstream.max_age = Duration::ZERO;
+    let proxy = start(settings).await;
+    for _ in 0..3 {
+        let mut caller = proxy.ask("POST /v1/x HTTP/1.1\r\ncontent-length: 0").await;
+        let mut upstream = wire.accept().await;
+        upstream.head().await;
+        upstream.say(OK).await;
+        caller.head().await;
+        assert_eq!(upstream.rest().await, b"");
+    }
 }
 
 #[tokio::test]

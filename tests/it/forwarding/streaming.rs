@@ -152,6 +152,36 @@ async fn an_early_refusal_is_relayed_and_the_upload_stops() {
 }
 
 #[tokio::test]
+async fn a_refusal_arrives_whole_from_an_upstream_that_reads_nothing_and_hangs_up() {
+    let wire = Wire::listen().await;
+    let proxy = wire.daemon().await;
+    for _ in 0..20 {
+        let mut caller = proxy.talk().await;
+        let size = 64 * MIB;
+        let head = format!("POST /v1/x HTTP/1.1\r\nhost: localhost\r\ncontent-length: {size}\r\n\r\n");
+        caller.say(head).await;
+        let (mut heard, mut said) = caller.split();
+        let upload = tokio::spawn(async move {
+            let piece = vec![b'x'; MIB];
+            for _ in 0..64 {
+                if said.try_say(&piece).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let mut upstream = wire.accept().await;
+        upstream.head().await;
+        upstream
+            .say("HTTP/1.1 413 Content Too Large\r\nconnection: close\r\ncontent-length: 3\r\n\r\nbig")
+            .await;
+        drop(upstream);
+        assert_eq!(heard.head().await.first_line(), "HTTP/1.1 413 Content Too Large");
+        assert_eq!(show(&heard.exactly(3).await), "big");
+        upload.abort();
+    }
+}
+
+#[tokio::test]
 async fn an_upload_that_goes_on_after_its_answer_keeps_nobody_else_waiting() {
     let wire = Wire::listen().await;
     let proxy = wire.daemon().await;

@@ -32,6 +32,14 @@ impl Talk {
         Self::over(tcp)
     }
 
+    /// To hear and to say at the same time.
+    pub(crate) fn split(self) -> (Self, Self) {
+        let (read, write) = tokio::io::split(self.io);
+        let hears = tokio::io::join(read, tokio::io::sink());
+        let says = tokio::io::join(tokio::io::empty(), write);
+        (Self { io: Box::new(hears), buffer: self.buffer }, Self::over(says))
+    }
+
     pub(crate) async fn say(&mut self, bytes: impl AsRef<[u8]>) {
         self.try_say(bytes).await.expect("written");
     }

@@ -112,14 +112,22 @@ async fn a_connection_past_its_age_takes_no_new_request() {
     let mut settings = wire.h2_settings();
     settings.upstream.max_age = Duration::ZERO;
     let proxy = start(settings).await;
-    for _ in 0..3 {
-        let call = proxy.begin(Method::POST, "/v1/jobs");
-        let mut frames = wire.accept_h2().await;
-        let (stream, _) = frames.request().await;
-        assert_eq!(stream, 1);
-        frames.ok(stream).await;
-        is_ok(call).await;
-    }
+    let first = proxy.begin(Method::POST, "/v1/first");
+    let mut idle = wire.accept_h2().await;
+    let (stream, _) = idle.request().await;
+    idle.ok(stream).await;
+    is_ok(first).await;
+    let second = proxy.begin(Method::POST, "/v1/second");
+    let mut busy = wire.accept_h2().await;
+    let (held, _) = busy.request().await;
+    // The first one has more room, but not for anything new.
+    let third = proxy.begin(Method::POST, "/v1/third");
+    let mut new = wire.accept_h2().await;
+    let (stream, _) = new.request().await;
+    new.ok(stream).await;
+    is_ok(third).await;
+    busy.ok(held).await;
+    is_ok(second).await;
 }
 
 #[tokio::test]

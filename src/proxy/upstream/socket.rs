@@ -1,0 +1,128 @@
+//! A connection that hears out a peer that has stopped to listen.
+//!
+//! A server that refuses an upload may answer and close without reading the rest. Our next write then fails, while its
+//! answer lies unread in our receive buffer (RFC 9112 §9.5 and §9.6). The HTTP library would take the failed write for
+//! the end of everything; so writes seem to succeed from then on, and what upstream has said decides.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+#[derive(Debug)]
+pub(super) struct Socket<I> {
+    io: I,
+    /// What the first failed write failed with.
+    deaf: Option<io::ErrorKind>,
+}
+
+impl<I> Socket<I> {
+    pub(super) fn new(io: I) -> Self {
+        Self { io, deaf: None }
+    }
+
+    fn wrote(&mut self, result: io::Result<usize>, all: usize) -> io::Result<usize> {
+        match result {
+            Err(error) if is_gone(&error) => {
+                self.deaf = Some(error.kind());
+                Ok(all)
+            }
+            result => result,
+        }
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | ConnectionAborted)
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Socket<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let (before, room) = (buf.filled().len(), buf.remaining());
+        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        match self.deaf {
+            // The failed write has used up the error. Without it, a body that was cut off would seem to be whole.
+            Some(kind) if room > 0 && buf.filled().len() == before => Poll::Ready(Err(kind.into())),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Socket<I> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.deaf.is_some() {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let result = ready!(Pin::new(&mut self.io).poll_write(cx, buf));
+        Poll::Ready(self.wrote(result, buf.len()))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let all = bufs.iter().map(|buf| buf.len()).sum();
+        if self.deaf.is_some() {
+            return Poll::Ready(Ok(all));
+        }
+        let result = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, bufs));
+        Poll::Ready(self.wrote(result, all))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.deaf.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        let result = ready!(Pin::new(&mut self.io).poll_flush(cx)).map(|()| 0);
+        Poll::Ready(self.wrote(result, 0).map(drop))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn after_a_failed_write_what_was_said_is_heard_and_the_end_is_an_error() {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        theirs.write_all(b"said").await.expect("room");
+        drop(theirs);
+        let mut socket = Socket::new(ours);
+        // A duplex stream fails writes with `BrokenPipe` once its other end is gone.
+        assert_eq!(socket.write(b"unheard").await.expect("seems to succeed"), 7);
+        socket.flush().await.expect("nothing to do");
+        let mut heard = Vec::new();
+        let end = socket.read_to_end(&mut heard).await;
+        assert_eq!(
+            (heard.as_slice(), end.map_err(|e| e.kind())),
+            (&b"said"[..], Err(io::ErrorKind::BrokenPipe))
+        );
+    }
+
+    #[tokio::test]
+    async fn without_a_failed_write_the_end_is_the_end() {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        theirs.write_all(b"said").await.expect("room");
+        drop(theirs);
+        let mut heard = Vec::new();
+        Socket::new(ours).read_to_end(&mut heard).await.expect("a proper end");
+        assert_eq!(heard, b"said");
+    }
+}
