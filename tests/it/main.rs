@@ -5,7 +5,10 @@
 //! * `config`: what the user writes wrongly, the layers through the binary, the example file, `check`, `healthcheck`
 //! * `forwarding`: what reaches upstream, what reaches the caller, over HTTP/1.1 and plainly
 //! * `http2`: the same over HTTP/2 and TLS
+//! * `load`: many connections while tokens are renewed
 //! * `mint`: what the token endpoint can do to a request
+//! * `process`: the real binary: first contact, credentials, signals, streams, large bodies, the SDK
+//! * `secrets`: the scan of all output finds what it looks for
 //! * `simulator`: the simulated Airbyte against its real clients
 
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests are not seen as tests by the lints")]
@@ -16,5 +19,8 @@ mod config;
 mod forwarding;
 mod harness;
 mod http2;
+mod load;
 mod mint;
+mod process;
+mod secrets;
 mod simulator;

@@ -17,7 +17,7 @@ use tokio::process::Command;
 
 /// The interpreter, if there is one.
 #[expect(clippy::disallowed_methods, reason = "a switch of the test run, not a setting of the program")]
-fn python() -> Option<std::ffi::OsString> {
+pub(crate) fn python() -> Option<std::ffi::OsString> {
     let python = std::env::var_os("AIRBYTE_PROXY_TEST_SDK_PYTHON").filter(|path| !path.is_empty());
     if python.is_none() {
         println!("skipped: AIRBYTE_PROXY_TEST_SDK_PYTHON names no interpreter with airbyte-api");

@@ -2,8 +2,10 @@
 
 pub(crate) mod daemon;
 pub(crate) mod frames;
+pub(crate) mod process;
 pub(crate) mod simulated;
 pub(crate) mod talk;
 pub(crate) mod tls;
+pub(crate) mod trace;
 pub(crate) mod upstream;
 pub(crate) mod wire;
