@@ -160,11 +160,11 @@ async fn a_refusal_arrives_whole_from_an_upstream_that_reads_nothing_and_hangs_u
         let size = 64 * MIB;
         let head = format!("POST /v1/x HTTP/1.1\r\nhost: localhost\r\ncontent-length: {size}\r\n\r\n");
         caller.say(head).await;
-        let (mut heard, mut said) = caller.split();
+        let (mut answer, mut body) = caller.split();
         let upload = tokio::spawn(async move {
             let piece = vec![b'x'; MIB];
             for _ in 0..64 {
-                if said.try_say(&piece).await.is_err() {
+                if body.try_say(&piece).await.is_err() {
                     return;
                 }
             }
@@ -175,8 +175,8 @@ async fn a_refusal_arrives_whole_from_an_upstream_that_reads_nothing_and_hangs_u
             .say("HTTP/1.1 413 Content Too Large\r\nconnection: close\r\ncontent-length: 3\r\n\r\nbig")
             .await;
         drop(upstream);
-        assert_eq!(heard.head().await.first_line(), "HTTP/1.1 413 Content Too Large");
-        assert_eq!(show(&heard.exactly(3).await), "big");
+        assert_eq!(answer.head().await.first_line(), "HTTP/1.1 413 Content Too Large");
+        assert_eq!(show(&answer.exactly(3).await), "big");
         upload.abort();
     }
 }
