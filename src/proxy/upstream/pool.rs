@@ -281,3 +281,34 @@ impl Pool {
 fn dial_lost() -> SendError {
     SendError::new(Kind::Refused, "the connection attempt was given up")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suspend_shows_by_the_clocks_or_by_being_told_and_shows_once() {
+        let (clock, hand) = Clock::manual();
+        let (tell, resumed) = watch::channel(0);
+        let mut state = State {
+            protocol: Protocol::Unknown,
+            idle: Vec::new(),
+            h2: Vec::new(),
+            shared_dial: None,
+            sweeping: false,
+            resumed,
+            asked: None,
+        };
+        assert!(!state.was_suspended(clock.now()), "the first request cannot tell");
+        hand.advance(Duration::from_secs(9));
+        assert!(!state.was_suspended(clock.now()));
+        hand.jump_wall(86_400_000);
+        assert!(!state.was_suspended(clock.now()), "somebody set the wall clock");
+        hand.advance(Duration::from_secs(7200));
+        assert!(state.was_suspended(clock.now()));
+        assert!(!state.was_suspended(clock.now()));
+        tell.send_modify(|n| *n += 1);
+        assert!(state.was_suspended(clock.now()));
+        assert!(!state.was_suspended(clock.now()));
+    }
+}

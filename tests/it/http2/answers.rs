@@ -7,7 +7,8 @@ use http::{Method, StatusCode};
 use super::{h2, is_502, is_ok, post};
 use crate::harness::daemon::{start, try_got};
 use crate::harness::frames::{
-    CANCEL, DATA, END_HEADERS, END_STREAM, HEADERS, INTERNAL_ERROR, NO_ERROR, PUSH_PROMISE, RST_STREAM, field,
+    CANCEL, DATA, END_HEADERS, END_STREAM, HEADERS, INTERNAL_ERROR, NO_ERROR, PING, PUSH_PROMISE, RST_STREAM,
+    WINDOW_UPDATE, field,
 };
 use crate::harness::talk::{show, soon};
 use crate::harness::wire::Wire;
@@ -102,6 +103,27 @@ async fn a_malformed_answer_is_a_502() {
         let got = soon(call).await.expect("a task");
         assert_eq!(got.status, StatusCode::BAD_GATEWAY, "{what}: {:?}", got.headers);
         assert_eq!(got.problem(), "upstream-protocol", "{what}: {}", got.text());
+    }
+}
+
+#[tokio::test]
+async fn frames_that_break_the_rules_are_a_502_whatever_the_code_of_the_error() {
+    let (too_much, too_long) = ((u32::MAX >> 1).to_be_bytes(), vec![0; 20_000]);
+    for (what, kind, payload) in [
+        ("a ping of three bytes", PING, &[0; 3][..]),
+        ("a window update of three bytes", WINDOW_UPDATE, &[0; 3]),
+        ("a window that is too large", WINDOW_UPDATE, &too_much),
+        ("a frame that is too large", DATA, &too_long),
+    ] {
+        let (wire, proxy) = h2().await;
+        let call = post(&proxy);
+        let mut frames = wire.accept_h2().await;
+        let (stream, _) = frames.request().await;
+        frames.send(kind, 0, if kind == DATA { stream } else { 0 }, payload).await;
+        let got = soon(call).await.expect("a task");
+        assert_eq!(got.status, StatusCode::BAD_GATEWAY, "{what}");
+        assert_eq!(got.problem(), "upstream-protocol", "{what}: {}", got.text());
+        frames.closes().await;
     }
 }
 
