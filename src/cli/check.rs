@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-use super::{USAGE, load_all, output, runtime, serve};
+use super::{USAGE, block_on, load_all, output, serve};
 use crate::config::{Environment, Loaded, Problem, masked};
 use crate::secret::{ClientCredentials, SecretError, Source};
 
@@ -13,12 +13,17 @@ pub(super) fn run(matches: &ArgMatches, env: &Environment) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
+    // Also runs the secret command, which loading leaves alone.
+    let fetched = async {
+        match &loaded.credentials {
+            Some(source) => Some((source, source.load().await)),
+            None => None,
+        }
+    };
+    let credentials = match block_on(fetched) {
+        Ok(credentials) => credentials,
         Err(code) => return code,
     };
-    // Also runs the secret command, which loading leaves alone.
-    let credentials = loaded.credentials.as_ref().map(|source| (source, runtime.block_on(source.load())));
     output::stdout(&table(&loaded, credentials.as_ref()));
     for warning in &loaded.warnings {
         output::stderr(&format!("warning: {warning}"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
-use super::{USAGE, args, output, runtime, serve};
+use super::{USAGE, args, block_on, output, serve};
 use crate::airbyte::BaseUrl;
 use crate::airbyte::paths::TOKEN_ENDPOINT;
 use crate::config::{Config, Environment, load_local, parse_duration};
@@ -41,11 +41,7 @@ pub(super) fn run(matches: &ArgMatches, env: &Environment) -> ExitCode {
 /// Starts the simulator and puts it in the place of upstream.
 fn start(mut config: Config, token_lifetime: Duration) -> ExitCode {
     let _log = telemetry::init(&config.log);
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(code) => return code,
-    };
-    runtime.block_on(async {
+    let ended = block_on(async {
         let options = Options { token_lifetime, ..Options::default() };
         let simulator = match Simulator::start(options) {
             Ok(simulator) => simulator,
@@ -67,7 +63,8 @@ fn start(mut config: Config, token_lifetime: Duration) -> ExitCode {
             counts.mints
         ));
         code
-    })
+    });
+    ended.unwrap_or_else(|code| code)
 }
 
 fn source(simulator: &Simulator) -> Source {

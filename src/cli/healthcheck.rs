@@ -8,7 +8,7 @@ use clap::ArgMatches;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{args, output, runtime};
+use super::{args, block_on, output};
 use crate::config::{Environment, listeners};
 use crate::server::Listen;
 
@@ -40,16 +40,13 @@ pub(super) fn run(matches: &ArgMatches, env: &Environment) -> ExitCode {
         output::stderr("no listener is configured; airbyte-proxy check tells why");
         return ExitCode::FAILURE;
     };
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(code) => return code,
-    };
-    let asked = runtime.block_on(async {
+    let asked = block_on(async {
         tokio::time::timeout(TIMEOUT, ask(listen, path)).await.unwrap_or(Err(Sick::Timeout))
     });
     match asked {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(sick) => {
+        Err(code) => code,
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(sick)) => {
             output::stderr(&format!("{}{path}: {sick}", base(listen)));
             ExitCode::FAILURE
         }

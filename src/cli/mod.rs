@@ -78,10 +78,16 @@ fn secret_from_stdin() -> Result<Secret, ExitCode> {
     }
 }
 
-/// For a command that asks one thing and ends.
-fn runtime() -> Result<tokio::runtime::Runtime, ExitCode> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+/// Runs `work` to its end on a runtime of this thread.
+///
+/// What it leaves on the blocking pool is left there: a name lookup or a read from a network's disk cannot be cancelled,
+/// and to wait for it would hold up the end of the process.
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         output::stderr(&format!("cannot start: {error}"));
         ExitCode::FAILURE
-    })
+    })?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_background();
+    Ok(done)
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-use super::{USAGE, load_all, output, runtime};
+use super::{USAGE, block_on, load_all, output};
 use crate::app::{App, StartError};
 use crate::clock::Clock;
 use crate::config::{Config, Environment, Loaded};
@@ -42,10 +42,7 @@ fn start(loaded: Loaded) -> ExitCode {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    match runtime() {
-        Ok(runtime) => runtime.block_on(serve(&loaded.config, credentials, |_| {})),
-        Err(code) => code,
-    }
+    block_on(serve(&loaded.config, credentials, |_| {})).unwrap_or_else(|code| code)
 }
 
 /// Binds, tells `bound` where, and serves until a signal ends it.
