@@ -30,6 +30,9 @@ pub(crate) fn airbyte(options: Options) -> Simulator {
     Simulator::start(options).expect("a free port")
 }
 
+/// Numbers the processes of this run.
+static NUMBER: AtomicUsize = AtomicUsize::new(0);
+
 /// How the binary is to be started.
 pub(crate) struct Start {
     command: Command,
@@ -125,7 +128,6 @@ impl Start {
             // It may have ended without reading.
             let _ = stdin.write_all(text.as_bytes()).await;
         }
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let stdout = Text::of(child.stdout.take(), &format!("process-{number}-stdout.log"));
         let stderr = Text::of(child.stderr.take(), &format!("process-{number}-stderr.log"));

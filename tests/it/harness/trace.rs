@@ -68,15 +68,20 @@ pub(crate) fn install() {
     });
 }
 
+struct List {
+    file: File,
+    known: HashSet<String>,
+}
+
 /// Lists `value` among what must not be found.
 pub(crate) fn secret(value: &str) {
-    static LIST: LazyLock<Option<Mutex<(File, HashSet<String>)>>> =
-        LazyLock::new(|| Some(Mutex::new((file("secrets.jsonl")?, HashSet::new()))));
+    static LIST: LazyLock<Option<Mutex<List>>> =
+        LazyLock::new(|| Some(Mutex::new(List { file: file("secrets.jsonl")?, known: HashSet::new() })));
     assert!(value.len() >= SHORTEST, "too short to be looked for: use one of {SHORTEST} characters or more");
     let Some(list) = &*LIST else { return };
     let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
-    if list.1.insert(value.to_owned()) {
-        writeln!(list.0, "{}", serde_json::Value::from(value)).expect("written");
+    if list.known.insert(value.to_owned()) {
+        writeln!(list.file, "{}", serde_json::Value::from(value)).expect("written");
     }
 }
 

@@ -188,9 +188,9 @@ async fn a_new_secret_in_its_file_is_soon_in_use_and_no_request_fails() {
         let start = airbyte_proxy("--listen 127.0.0.1:0");
         let old = airbyte.client_secret();
         if mounted {
-            swap(start.folder(), 1, old.expose())
+            swap(start.folder(), 1, old.expose());
         } else {
-            replace(start.folder(), old.expose())
+            replace(start.folder(), old.expose());
         }
         let proxy = from_file(&airbyte, start).start().await;
         assert_eq!(proxy.get("/v1/workspaces").await.status, StatusCode::OK);
@@ -201,9 +201,9 @@ async fn a_new_secret_in_its_file_is_soon_in_use_and_no_request_fails() {
         let (clock, before) = (Clock::system(), airbyte.handle().counts());
         let written = clock.now();
         if mounted {
-            swap(proxy.folder(), 2, &new)
+            swap(proxy.folder(), 2, &new);
         } else {
-            replace(proxy.folder(), &new)
+            replace(proxy.folder(), &new);
         }
         until(&airbyte, |counts| counts.mints > before.mints).await;
         let took = clock.now().since(written);

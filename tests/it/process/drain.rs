@@ -5,11 +5,12 @@ use std::time::Duration;
 use airbyte_proxy::demo::{ApiFault, Fault, Gate, Options, Simulator};
 use http::{Method, StatusCode};
 use rustix::process::Signal;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::harness::daemon::{Got, try_got};
-use crate::harness::process::{Process, SOON, airbyte, in_front_of, until};
+use crate::harness::process::{Process, SOON, airbyte, airbyte_proxy, in_front_of, until};
 
 /// `number` requests that upstream holds until the gate is opened.
 async fn held(
@@ -131,7 +132,6 @@ async fn a_body_in_flight_is_sent_to_its_end() {
     // The answer is begun and not read.
     let mut tcp = TcpStream::connect(proxy.addr).await.expect("connected");
     let (gate, requests) = held(&airbyte, &proxy, 1).await;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     tcp.write_all(b"GET /v1/jobs?limit=100 HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("written");
     until(&airbyte, |counts| counts.held == 2).await;
     proxy.signal(Signal::TERM);
@@ -154,4 +154,24 @@ async fn a_first_token_that_does_not_come_does_not_hold_up_the_end() {
     let proxy = in_front_of(&airbyte).start().await;
     until(&airbyte, |counts| counts.held == 1).await;
     proxy.stop().await;
+}
+
+/// A name lookup cannot be cancelled, and takes its time where no name server answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_lookup_without_end_does_not_hold_up_the_end() {
+    const SLOW: &str = "#include <unistd.h>\n\
+        int getaddrinfo(const char *n, const char *s, const void *h, void **r) {\n\
+            (void)!write(2, \"looking up\\n\", 11); sleep(60); return -3; }\n";
+    let start = airbyte_proxy("--listen 127.0.0.1:0 --upstream-api-url https://airbyte.invalid/v1");
+    let (source, library) = (start.folder().join("slow.c"), start.folder().join("slow.so"));
+    std::fs::write(&source, SLOW).expect("written");
+    let mut compiler = tokio::process::Command::new("cc");
+    let built = compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status().await;
+    assert!(built.expect("a C compiler").success());
+    let start = start.env("AIRBYTE_CLIENT_ID", "an-id").env("AIRBYTE_CLIENT_SECRET", "a-secret-of-nobody");
+    let proxy = start.env("LD_PRELOAD", &library).start().await;
+    proxy.logged("looking up").await;
+    proxy.signal(Signal::TERM);
+    let ended = proxy.ended_within(Duration::from_secs(5)).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }

@@ -106,6 +106,7 @@ fn request(method: Method, length: u64) -> Request<Made> {
     request.body(Made { at: 0, length }).expect("a request")
 }
 
+#[expect(clippy::print_stdout, reason = "a figure of the test run")]
 fn both_ways(speaks: Speaks) {
     trace::silent(async {
         let upstream = Upstream::start(speaks, upstream).await;
