@@ -165,8 +165,8 @@ async fn a_name_lookup_without_end_does_not_hold_up_the_end() {
     let start = airbyte_proxy("--listen 127.0.0.1:0 --upstream-api-url https://airbyte.invalid/v1");
     let (source, library) = (start.folder().join("slow.c"), start.folder().join("slow.so"));
     std::fs::write(&source, SLOW).expect("written");
-    let mut compiler = tokio::process::Command::new("cc");
-    let built = compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status().await;
+    let mut cc = tokio::process::Command::new("cc");
+    let built = cc.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status().await;
     assert!(built.expect("a C compiler").success());
     let start = start.env("AIRBYTE_CLIENT_ID", "an-id").env("AIRBYTE_CLIENT_SECRET", "a-secret-of-nobody");
     let proxy = start.env("LD_PRELOAD", &library).start().await;
