@@ -9,17 +9,18 @@ use std::time::Duration;
 use http::{Response, StatusCode};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use zeroize::Zeroizing;
 
 use crate::clock::{Clock, Jitter};
 use crate::config::Config;
 use crate::control::{self, Control, ControlState, Readiness, Status, TokenReadiness};
-use crate::guard::{self, Guard};
+use crate::guard::{self, Guard, Keys};
 use crate::mint::{self, HttpMinter};
 use crate::outbound::{Outbound, OutboundError};
 use crate::proxy::problem::{self, Problem};
 use crate::proxy::upstream::SetupError;
 use crate::proxy::{Proxy, Shared};
-use crate::secret::{Fingerprint, Source};
+use crate::secret::{ClientKeys, Fingerprint, KeysDir, KeysError, KeysFingerprint, KeysRead, Source};
 use crate::server::{self, BindError, Bound, Drained, Listen, Stop};
 use crate::token::{Health, Keeper, TokenHandle};
 
@@ -31,6 +32,7 @@ pub struct App {
     keeper: Keeper,
     tokens: TokenHandle,
     credentials: Source,
+    keys: Option<KeyRing>,
     clock: Clock,
     stop: Stop,
 }
@@ -51,6 +53,9 @@ pub enum StartError {
     /// No request can be sent.
     #[error(transparent)]
     Upstream(#[from] SetupError),
+    /// There are no client keys to be had.
+    #[error("guard.keys_dir: {0}")]
+    Keys(#[from] KeysError),
     /// `upstream.api_url` is one of our own addresses.
     #[error("upstream.api_url: {0} is an address this proxy listens on itself")]
     Itself(String),
@@ -61,6 +66,7 @@ impl StartError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Bind(error) => error.hint(),
+            Self::Keys(error) => Some(error.hint().to_owned()),
             _ => None,
         }
     }
@@ -92,10 +98,12 @@ impl App {
         let minter = HttpMinter::new(config.mint.clone(), &outbound)?;
         let (keeper, tokens) = Keeper::new(config.token, clock.clone(), Jitter::random(), Arc::new(minter));
         let control = Control::new(State { tokens: tokens.clone(), stop: stop.clone() });
-        let shared = Arc::new(Shared::new(&config.proxy, tokens.clone(), guard(config), control));
+        let keys = config.keys.clone().map(KeyRing::read).transpose()?;
+        let guard = guard(config, keys.as_ref().map(|ring| ring.keys.clone()));
+        let shared = Arc::new(Shared::new(&config.proxy, tokens.clone(), guard, control));
         let proxy = Proxy::new(shared, upstream, &outbound, &keeper.resumed())?;
         let bound = server::bind(&config.server).await?;
-        let app = Self { bound, proxy, keeper, tokens, credentials, clock, stop };
+        let app = Self { bound, proxy, keeper, tokens, credentials, keys, clock, stop };
         app.refuse_itself(config)?;
         Ok(app)
     }
@@ -113,9 +121,12 @@ impl App {
     /// Serves until `stop` says otherwise and requests in flight have ended. `reload` makes it look at the credentials
     /// again and forget what it holds against the token endpoint.
     pub async fn run(self, reload: Arc<Notify>) -> Drained {
-        let Self { bound, proxy, keeper, tokens, credentials, clock, stop } = self;
+        let Self { bound, proxy, keeper, tokens, credentials, keys, clock, stop } = self;
         let mut tasks = JoinSet::new();
         tasks.spawn(keeper.run());
+        if let Some(ring) = keys {
+            tasks.spawn(ring.renew(clock.clone()));
+        }
         tasks.spawn(provide_credentials(credentials, tokens.clone(), clock, reload));
         let (draining, told) = (stop.clone(), tokens.clone());
         tasks.spawn(async move {
@@ -190,13 +201,71 @@ async fn changed(source: &Source, seen: &Fingerprint, clock: &Clock) {
 }
 
 /// Who may call, as far as it follows from the rest of the configuration.
-fn guard(config: &Config) -> Guard {
-    Guard::new(guard::Config {
-        published_port: config.server.published_port,
-        config_api: config.upstream.config_api_url.is_some(),
-        socket_uids: own_uid(),
-        ..guard::Config::default()
-    })
+fn guard(config: &Config, keys: Option<Keys>) -> Guard {
+    let mut guard = config.guard.clone();
+    guard.published_port = config.server.published_port;
+    guard.config_api = config.upstream.config_api_url.is_some();
+    guard.socket_uids.extend(own_uid());
+    Guard::new(guard, keys)
+}
+
+/// The client keys in force, and the folder they come from.
+#[derive(Debug)]
+struct KeyRing {
+    dir: KeysDir,
+    seen: KeysFingerprint,
+    read: KeysRead,
+    keys: Keys,
+}
+
+impl KeyRing {
+    fn read(dir: KeysDir) -> Result<Self, KeysError> {
+        // Taken first, so that a change in between is a change.
+        let seen = dir.fingerprint();
+        let read = dir.read(&ClientKeys::new(), guard::is_client_name)?;
+        let ring = Self { dir, seen, read, keys: Keys::default() };
+        ring.put_in_force();
+        Ok(ring)
+    }
+
+    /// Reads them again whenever they change. Ends only with the process.
+    async fn renew(mut self, clock: Clock) {
+        loop {
+            clock.nap(FILE_POLL).await;
+            // The folder may be on a network's disk. Failing to join happens only while the runtime goes down.
+            match tokio::task::spawn_blocking(move || self.look()).await {
+                Ok(ring) => self = ring,
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn look(mut self) -> Self {
+        let seen = self.dir.fingerprint();
+        // What could not be read may be readable by now without having changed.
+        if seen == self.seen && self.read.warnings.is_empty() {
+            return self;
+        }
+        self.seen = seen;
+        let read = self.dir.read(&self.read.keys, guard::is_client_name).unwrap_or_else(|error| KeysRead {
+            keys: self.read.keys.clone(),
+            warnings: vec![format!("{error}; the keys before stay good")],
+        });
+        for warning in read.warnings.iter().filter(|warning| !self.read.warnings.contains(warning)) {
+            tracing::warn!("guard.keys_dir: {warning}");
+        }
+        if read.keys != self.read.keys {
+            tracing::info!(clients = read.keys.len(), "client keys have changed");
+        }
+        self.read = read;
+        self.put_in_force();
+        self
+    }
+
+    fn put_in_force(&self) {
+        let keys = self.read.keys.iter();
+        self.keys.replace(keys.map(|(name, key)| (name.as_str(), Zeroizing::new(key.expose().to_owned()))));
+    }
 }
 
 /// Whoever runs the proxy may use its socket.

@@ -106,7 +106,9 @@ fn arg(key: &'static Key, flag: &'static str) -> Arg {
         .global(true)
         .hide(key.on_command_line == Flag::Hidden);
     match key.kind {
-        Kind::Listen => arg.action(ArgAction::Append),
+        Kind::Listen | Kind::Hosts | Kind::Origins | Kind::Users | Kind::Rules => {
+            arg.action(ArgAction::Append)
+        }
         Kind::Switch => {
             arg.num_args(0..=1).require_equals(true).default_missing_value("true").hide_possible_values(true)
         }
@@ -121,9 +123,13 @@ fn placeholder(kind: Kind) -> &'static str {
         Kind::Duration(..) => "DURATION",
         Kind::Size(_) => "SIZE",
         Kind::Word(_) => "WORD",
-        Kind::Url | Kind::UrlOr(_) | Kind::Proxy => "URL",
+        Kind::Url | Kind::UrlOr(_) | Kind::OwnUrl | Kind::Proxy => "URL",
         Kind::Path => "FILE",
         Kind::Listen => "ADDRESS",
+        Kind::Hosts => "NAME",
+        Kind::Origins => "ORIGIN",
+        Kind::Users => "UID",
+        Kind::Rules => "RULE",
         Kind::Id => "ID",
         Kind::Command => "COMMAND",
     }

@@ -43,7 +43,8 @@ fn table(loaded: &Loaded, credentials: Option<&Fetched<'_>>) -> String {
     let mut lines = vec![format!("# configuration file: {file}")];
     lines.extend(loaded.rows.iter().map(|row| {
         let value = row.value.as_deref().unwrap_or("(not set)");
-        format!("{} = {value}   ({})", row.key, row.origin)
+        let capped = row.capped.as_ref().map(|capped| format!("; {capped}")).unwrap_or_default();
+        format!("{} = {value}   ({}{capped})", row.key, row.origin)
     }));
     if let Some((source, fetched)) = credentials {
         let (id, secret) = match fetched {

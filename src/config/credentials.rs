@@ -53,15 +53,19 @@ pub(super) fn choose(
         ([id], []) => complain(id, "a client id without a client secret".to_owned(), layer.secret_hint),
         ([], [secret]) => complain(secret, "a client secret without a client id".to_owned(), layer.id_hint),
         _ => {
-            let trusted = Trusted {
-                credentials_directory: env.get(SYSTEMD).map(PathBuf::from),
-                temporary: env.get("TMPDIR").map(PathBuf::from),
-            };
             let mut halves = layer.ids.into_iter().chain(layer.secrets);
-            return Some(Source::new(halves.next()?, halves.next()?, trusted));
+            return Some(Source::new(halves.next()?, halves.next()?, trusted(env)));
         }
     }
     None
+}
+
+/// Folders whose files may be readable by others.
+pub(super) fn trusted(env: &Environment) -> Trusted {
+    Trusted {
+        credentials_directory: env.get(SYSTEMD).map(PathBuf::from),
+        temporary: env.get("TMPDIR").map(PathBuf::from),
+    }
 }
 
 fn flags(settings: &Settings, stdin: Option<&Secret>) -> Layer {

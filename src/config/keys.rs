@@ -50,6 +50,16 @@ pub enum Kind {
     Url,
     /// An http or https URL, or this word.
     UrlOr(&'static str),
+    /// The URL under which people know this proxy.
+    OwnUrl,
+    /// Host names, without ports.
+    Hosts,
+    /// Origins of web pages.
+    Origins,
+    /// Numbers of users.
+    Users,
+    /// Rules of the policy.
+    Rules,
     /// How to get out of this network: `environment`, `none`, or the URL of a proxy, perhaps with a password.
     Proxy,
     /// A file. In the configuration file, relative to its folder.
@@ -109,6 +119,9 @@ const fn row(
 
 use Flag::{Hidden, Shown};
 
+/// The words of `policy.preset`, and of `preset` in a ceiling.
+pub(crate) const PRESETS: &[&str] = &["full", "read-only", "sync-only"];
+
 /// Every key, in the order in which `check` and the example file show them.
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
@@ -118,6 +131,11 @@ pub const KEYS: &[Key] = &[
         "Listen on all addresses of a container whose port is published to 127.0.0.1 only"),
     row("workers", Kind::Count(0, 1024), Some("0"), Hidden,
         "Threads that serve connections; 0 is one per core"),
+
+    row("public_url", Kind::OwnUrl, None, Hidden,
+        "The URL under which people know this proxy, where it is not its address"),
+    row("read_only", Kind::Switch, Some("false"), Shown,
+        "Let nothing through that changes anything"),
 
     row("upstream.api_url", Kind::Url, Some(crate::airbyte::paths::CLOUD_API_URL), Shown,
         "The Airbyte API; self-managed: https://HOST/api/public/v1"),
@@ -159,6 +177,20 @@ pub const KEYS: &[Key] = &[
         "File that holds the client secret, readable by you alone"),
     row("credentials.client_secret_command", Kind::Command, None, Flag::None,
         "Program that prints the client secret, with its arguments; no shell"),
+
+    row("guard.allowed_hosts", Kind::Hosts, None, Hidden,
+        "Host names to answer to besides localhost, 127.0.0.1 and [::1]"),
+    row("guard.allowed_origins", Kind::Origins, None, Hidden,
+        "Web pages that may use the proxy, by origin; only they are told so (CORS)"),
+    row("guard.keys_dir", Kind::Path, None, Hidden,
+        "Folder with the keys that TCP clients must show, one file a client"),
+    row("guard.socket_uids", Kind::Users, None, Hidden,
+        "Users who may use a Unix socket besides the one who runs the proxy"),
+
+    row("policy.preset", Kind::Word(PRESETS), Some("full"), Hidden,
+        "What is possible at all: full, read-only, or sync-only (reads, starting and cancelling jobs)"),
+    row("policy.rules", Kind::Rules, None, Hidden,
+        "Rules such as \"deny * /connections/**\"; the first that matches decides"),
 
     row("limits.connections", Kind::Count(1, 1_000_000), Some("16384"), Hidden,
         "Client connections at the same time"),

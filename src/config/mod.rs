@@ -9,15 +9,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::secret::{Secret, Source};
+use crate::guard::{Access, Ceiling};
+use crate::secret::{KeysDir, Secret, Source};
 use crate::server::Listen;
-use crate::{mint, proxy, server, telemetry, token};
+use crate::{guard, mint, proxy, server, telemetry, token};
 
+mod ceiling;
 mod credentials;
 mod environment;
 mod file;
 pub mod keys;
 mod listen;
+mod lists;
 mod problem;
 mod raw;
 mod settings;
@@ -26,6 +29,7 @@ mod validate;
 mod value;
 mod warnings;
 
+pub use ceiling::CeilingFile;
 pub use environment::Environment;
 pub use keys::{KEYS, Key};
 pub use problem::{Origin, Problem, Problems};
@@ -44,6 +48,11 @@ pub struct Config {
     pub server: server::Config,
     /// The request stack.
     pub proxy: proxy::Config,
+    /// Who may call, and what, without what follows from the other settings: open APIs, a published port, and that
+    /// whoever runs the proxy may use its sockets.
+    pub guard: guard::Config,
+    /// The keys that TCP clients must show; none where they need none.
+    pub keys: Option<KeysDir>,
     /// Where requests go.
     pub upstream: proxy::upstream::Config,
     /// How a token is asked for.
@@ -90,13 +99,28 @@ pub struct Row {
     pub value: Option<String>,
     /// Where it was written.
     pub origin: Origin,
+    /// What the ceiling of this machine makes of it, where it says something.
+    pub capped: Option<String>,
 }
 
 /// Loads and checks everything. Reads the configuration file, the secret files and `upstream.ca_file`.
 pub fn load(flags: &Flags, env: &Environment) -> Result<Loaded, Problems> {
+    load_below(&CeilingFile::system(), flags, env)
+}
+
+/// The same, below another ceiling than this machine's.
+pub fn load_below(ceiling: &CeilingFile, flags: &Flags, env: &Environment) -> Result<Loaded, Problems> {
     let mut problems = Problems::default();
     let (mut settings, file) = layers(flags, env, &mut problems);
-    let config = validate::build(&mut settings, &mut problems);
+    let mut config = validate::build(&mut settings, env, &mut problems);
+    match ceiling.read() {
+        Ok(ceiling) => {
+            if let Some(config) = &mut config {
+                config.guard.policy.ceiling = ceiling;
+            }
+        }
+        Err(problem) => problems.add(problem),
+    }
     trusted_certificates(&settings, &mut problems);
     let credentials = credentials::choose(&settings, flags.client_secret.as_ref(), env, &mut problems);
     let mut warnings = Vec::new();
@@ -108,7 +132,7 @@ pub fn load(flags: &Flags, env: &Environment) -> Result<Loaded, Problems> {
         return Err(problems);
     };
     warnings.extend(warnings::all(&config, file.as_ref(), env));
-    let rows = rows(&settings);
+    let rows = rows(&settings, config.guard.policy.ceiling.as_ref());
     Ok(Loaded { config, credentials, warnings, rows, file: file.map(|file| file.path) })
 }
 
@@ -136,7 +160,7 @@ pub fn load_local(flags: &Flags, env: &Environment) -> Result<Config, Problems> 
             problems.add(elsewhere(key.flag()));
         }
     }
-    let config = validate::build(&mut settings, &mut problems);
+    let config = validate::build(&mut settings, env, &mut problems);
     config.filter(|_| problems.is_empty()).ok_or(problems)
 }
 
@@ -199,7 +223,7 @@ fn trusted_certificates(settings: &Settings, problems: &mut Problems) {
     problems.add(settings.problem(NAME, wrong));
 }
 
-fn rows(settings: &Settings) -> Vec<Row> {
+fn rows(settings: &Settings, ceiling: Option<&Ceiling>) -> Vec<Row> {
     let keys = KEYS.iter().filter(|key| key.credential().is_none());
     keys.map(|key| {
         let entry = settings.entry(key.name);
@@ -207,9 +231,27 @@ fn rows(settings: &Settings) -> Vec<Row> {
             key: key.name,
             value: entry.map(|entry| entry.shown.clone()),
             origin: entry.map_or(Origin::Default, |entry| entry.origin.clone()),
+            capped: ceiling.and_then(|ceiling| capped(key.name, ceiling)),
         }
     })
     .collect()
+}
+
+fn capped(key: &str, ceiling: &Ceiling) -> Option<String> {
+    let rules = || match (ceiling.rules.len(), ceiling.allow_credentials) {
+        (0, true) => None,
+        (0, false) => Some("no default denial can be lifted".to_owned()),
+        (_, true) => Some("denials".to_owned()),
+        (_, false) => Some("denials, and no default denial can be lifted".to_owned()),
+    };
+    let what = match (key, ceiling.access) {
+        ("read_only", Access::ReadOnly) => "true".to_owned(),
+        ("policy.preset", Access::ReadOnly) => "\"read-only\"".to_owned(),
+        ("policy.preset", Access::SyncOnly) => "\"sync-only\"".to_owned(),
+        ("policy.rules", _) => rules()?,
+        _ => return None,
+    };
+    Some(format!("capped by {}: {what}", ceiling.source))
 }
 
 #[cfg(test)]

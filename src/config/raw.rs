@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use toml::de::{DeInteger, DeValue};
 
 use super::keys::Kind;
+use super::lists;
 use super::problem::Wrong;
 
 /// A TOML value without its place. Environment and flags are brought into this form by the kind of the key.
@@ -45,9 +46,11 @@ impl Raw {
         let raw = match kind {
             Kind::Switch => text.parse().ok().map(Self::Switch),
             Kind::Count(..) | Kind::Size(_) => text.parse().ok().map(Self::Integer),
-            Kind::Listen => {
-                let items = texts.iter().flat_map(|text| text.split(','));
-                Some(Self::List(items.map(|item| Self::Text(item.trim().to_owned())).collect()))
+            _ if let Some(separator) = lists::separator(kind) => {
+                let items = texts.iter().flat_map(|text| text.split(separator)).map(str::trim);
+                // A semicolon after the last rule is no further rule.
+                let items = items.filter(|item| !item.is_empty() || separator == ',');
+                Some(Self::List(items.map(|item| Self::Text(item.to_owned())).collect()))
             }
             Kind::Command => DeValue::parse(text).ok().map(|value| Self::from_toml(value.get_ref())),
             _ => None,

@@ -12,6 +12,7 @@ use super::raw::Raw;
 use super::suggest;
 use super::value::{self, Value};
 use crate::airbyte::BaseUrl;
+use crate::guard::Rule;
 
 /// Variables with our prefix that are no keys: Kubernetes sets them for a Service named `airbyte-proxy`, and the
 /// others tell programs where a proxy is.
@@ -210,6 +211,10 @@ impl Settings {
 
     pub(crate) fn path(&self, name: &str) -> Option<&PathBuf> {
         if let Some(Value::Path(path)) = self.value(name) { Some(path) } else { None }
+    }
+
+    pub(crate) fn rules(&self, name: &str) -> &[Rule] {
+        if let Some(Value::Rules(rules)) = self.value(name) { rules } else { &[] }
     }
 
     pub(crate) fn value(&self, name: &str) -> Option<&Value> {

@@ -73,6 +73,8 @@ fn without_any_layer_the_rooms_defaults_hold() {
     let expected = Config {
         server: server::Config::default(),
         proxy: proxy::Config::default(),
+        guard: guard::Config::default(),
+        keys: None,
         mint: mint::Config::new(cloud.join(crate::airbyte::paths::TOKEN_ENDPOINT)),
         upstream: proxy::upstream::Config::new(cloud),
         token: token::Config::default(),
@@ -87,6 +89,15 @@ fn every_key_reaches_the_configuration() {
     let folder = tempfile::tempdir().expect("tempdir");
     let pem = folder.path().join("ca.pem");
     std::fs::write(&pem, "-----BEGIN CERTIFICATE-----\n").expect("write");
+    let keys_dir = folder.path().join("keys");
+    std::fs::create_dir(&keys_dir).expect("mkdir");
+    std::fs::write(keys_dir.join("etl"), "etl-key-0123456789").expect("write");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(keys_dir.join("etl"), std::fs::Permissions::from_mode(0o600))
+            .expect("chmod");
+    }
     let base = [("upstream.api_url", "https://airbyte.corp/api/public/v1")];
     let base = || base.iter().map(|(name, value)| flag(name, &[value])).collect::<Vec<_>>();
     let load = |values| {
@@ -99,6 +110,12 @@ fn every_key_reaches_the_configuration() {
             // It widens what another key may be; the other key's tests are its own.
             ("token.allow_other_host" | "upstream.allow_http", _) => continue,
             ("upstream.ca_file", _) => pem.to_str().expect("UTF-8").to_owned(),
+            ("guard.keys_dir", _) => keys_dir.to_str().expect("UTF-8").to_owned(),
+            (_, keys::Kind::OwnUrl) => "https://airbyte.example/".to_owned(),
+            (_, keys::Kind::Hosts) => "proxy.corp".to_owned(),
+            (_, keys::Kind::Origins) => "http://localhost:3000".to_owned(),
+            (_, keys::Kind::Users) => "1001".to_owned(),
+            (_, keys::Kind::Rules) => "deny * /connections/**".to_owned(),
             ("upstream.config_api_url", _) => "auto".to_owned(),
             ("upstream.api_url" | "token.url", _) => "https://airbyte.corp/other".to_owned(),
             (_, keys::Kind::Switch) => "true".to_owned(),

@@ -5,31 +5,39 @@ use std::num::NonZeroUsize;
 
 use tracing::level_filters::LevelFilter;
 
-use super::Config;
+use super::environment::Environment;
 use super::listen;
 use super::problem::{Problems, Wrong};
 use super::raw::quoted;
 use super::settings::Settings;
 use super::value::Value;
+use super::{Config, credentials};
 use crate::airbyte::{BaseUrl, paths};
+use crate::guard::{Access, Policy};
 use crate::proxy::upstream::{HttpVersion, OutboundProxy};
+use crate::secret::{ClientKeys, KeysDir};
 use crate::server::Listen;
-use crate::{mint, proxy, server, telemetry, token};
+use crate::{guard, mint, proxy, server, telemetry, token};
 
 const CLOUD_API_HOST: &str = "api.airbyte.com";
 const CLOUD_WEB_HOST: &str = "cloud.airbyte.com";
 const CLOUD_CONFIG_API_URL: &str = "https://cloud.airbyte.com/api/v1";
 const CONFIG_API_PATH: &str = "/api/v1";
+const KEYS_DIR: &str = "guard.keys_dir";
 
 /// Builds the configuration. None only where `problems` says why.
-pub(super) fn build(settings: &mut Settings, problems: &mut Problems) -> Option<Config> {
+pub(super) fn build(settings: &mut Settings, env: &Environment, problems: &mut Problems) -> Option<Config> {
     let server = server(settings, problems);
     let upstream = upstream(settings, &server.listen, problems);
     let mint = upstream.as_ref().and_then(|upstream| mint(settings, upstream, problems));
     let proxy = proxy(settings, problems);
+    let guard = guard(settings, problems);
+    let keys = keys(settings, env, problems);
     Some(Config {
         server,
         proxy,
+        guard,
+        keys,
         upstream: upstream?,
         mint: mint?,
         token: token::Config { max_lifetime: settings.duration("token.max_lifetime") },
@@ -42,6 +50,8 @@ fn server(settings: &mut Settings, problems: &mut Problems) -> server::Config {
     server::Config {
         listen: listeners(settings, problems),
         published_port: settings.switch("published_port"),
+        // The guard asks for the uid, so the mode need not; 0600 would keep them out before it is asked.
+        socket_mode: if settings.entry("guard.socket_uids").is_some() { 0o666 } else { 0o600 },
         workers: workers.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
         max_connections: settings.size("limits.connections"),
         head_timeout: settings.duration("limits.head_timeout"),
@@ -65,13 +75,17 @@ pub(super) fn listeners(settings: &mut Settings, problems: &mut Problems) -> Vec
         settings.derive("listen", Value::Listen(everywhere.clone()), format!("[{}]", shown.join(", ")));
         return everywhere;
     }
-    if let Some(open) = listen.iter().find(|one| !listen::is_local(one) && !published) {
+    // A wrong folder of keys is told for itself.
+    let keys = settings.entry(KEYS_DIR).is_some() || settings.is_wrong(KEYS_DIR);
+    if let Some(open) = listen.iter().find(|one| !listen::is_local(one) && !published && !keys) {
         let open = listen::shown(open);
         let wrong = Wrong::new(format!(
             "{open} is reachable from other machines, where anyone could use your Airbyte account"
         ));
-        let hint = "127.0.0.1:8484, or --published-port in a container whose port is published to this machine \
-                    only:\ndocker run -p 127.0.0.1:8484:8484 …";
+        let hint = "127.0.0.1:8484, or client keys, so that only those who have one are served:\n\
+                    --guard-keys-dir FOLDER (docs/configuration.md, \"Client keys\")\n\
+                    or --published-port in a container whose port is published to this machine only:\n\
+                    docker run -p 127.0.0.1:8484:8484 …";
         problems.add(settings.problem("listen", wrong.hint(hint)));
     }
     listen
@@ -234,6 +248,79 @@ fn proxy(settings: &Settings, problems: &mut Problems) -> proxy::Config {
         replay_limit: settings.size(ONE),
         replay_total: settings.size(ALL),
     }
+}
+
+fn guard(settings: &Settings, problems: &mut Problems) -> guard::Config {
+    const PUBLIC_URL: &str = "public_url";
+    let public_url = settings.url(PUBLIC_URL).and_then(|url| {
+        let wrong = |error: guard::OriginError| {
+            Wrong::new(error.to_string()).hint("as people type it: https://airbyte.corp.example")
+        };
+        let public = guard::PublicUrl::new(url.clone()).map_err(wrong);
+        public.map_err(|wrong| problems.add(settings.problem(PUBLIC_URL, wrong))).ok()
+    });
+    guard::Config {
+        allowed_hosts: match settings.value("guard.allowed_hosts") {
+            Some(Value::Hosts(hosts)) => hosts.clone(),
+            _ => Vec::new(),
+        },
+        allowed_origins: match settings.value("guard.allowed_origins") {
+            Some(Value::Origins(origins)) => origins.clone(),
+            _ => Vec::new(),
+        },
+        public_url,
+        socket_uids: match settings.value("guard.socket_uids") {
+            Some(Value::Users(uids)) => uids.clone(),
+            _ => Vec::new(),
+        },
+        policy: policy(settings, problems),
+        // The composition root adds what follows from other rooms.
+        ..guard::Config::default()
+    }
+}
+
+fn policy(settings: &Settings, problems: &mut Problems) -> Policy {
+    const RULES: &str = "policy.rules";
+    let rules = settings.rules(RULES);
+    let keys = settings.entry(KEYS_DIR).is_some() || settings.is_wrong(KEYS_DIR);
+    if let Some(rule) = rules.iter().find(|rule| !keys && rule.clients().next().is_some()) {
+        let wrong =
+            Wrong::new(format!("\"{rule}\" names a client, but there are no client keys to know one by"));
+        problems.add(settings.problem(RULES, wrong.hint("set guard.keys_dir, or leave out \"as …\"")));
+    }
+    Policy {
+        access: access(settings.switch("read_only"), settings.word("policy.preset")),
+        rules: rules.to_vec(),
+        ceiling: None,
+    }
+}
+
+/// The tighter of the two.
+pub(super) fn access(read_only: bool, preset: &str) -> Access {
+    let preset = match preset {
+        "read-only" => Access::ReadOnly,
+        "sync-only" => Access::SyncOnly,
+        _ => Access::Full,
+    };
+    if read_only { preset.min(Access::ReadOnly) } else { preset }
+}
+
+/// Looks at the keys. A folder without a good one would serve nobody.
+fn keys(settings: &Settings, env: &Environment, problems: &mut Problems) -> Option<KeysDir> {
+    let path = settings.path(KEYS_DIR)?;
+    let dir = KeysDir::new(path.clone(), credentials::trusted(env));
+    let wrong = match dir.read(&ClientKeys::new(), guard::is_client_name) {
+        Ok(read) if read.keys.is_empty() => {
+            let make = "one file a client: openssl rand -base64 32 > FOLDER/CLIENT, chmod 600";
+            let hints: Vec<_> = [make].into_iter().chain(read.warnings.iter().map(String::as_str)).collect();
+            let wrong = Wrong::new(format!("{}: no client key that can be used", path.display()));
+            wrong.hint(hints.join("\n"))
+        }
+        Ok(_) => return Some(dir),
+        Err(error) => Wrong::new(error.to_string()).hint(error.hint()),
+    };
+    problems.add(settings.problem(KEYS_DIR, wrong));
+    None
 }
 
 fn log(settings: &Settings) -> telemetry::Config {

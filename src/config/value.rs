@@ -7,9 +7,11 @@ use jiff::fmt::friendly::SpanParser;
 
 use super::keys::Kind;
 use super::listen;
+use super::lists;
 use super::problem::Wrong;
 use super::raw::Raw;
 use crate::airbyte::BaseUrl;
+use crate::guard::{HostName, Origin, Rule};
 use crate::proxy::upstream::{OutboundProxy, ProxyUrl};
 use crate::secret::Secret;
 use crate::server::Listen;
@@ -26,6 +28,10 @@ pub(crate) enum Value {
     Proxy(OutboundProxy),
     Path(PathBuf),
     Listen(Vec<Listen>),
+    Hosts(Vec<HostName>),
+    Origins(Vec<Origin>),
+    Users(Vec<u32>),
+    Rules(Vec<Rule>),
     Id(String),
     Command(Vec<String>),
 }
@@ -38,6 +44,11 @@ pub(crate) fn parse(kind: Kind, raw: &Raw, folder: Option<&Path>) -> Result<Valu
         Kind::Duration(min, max) => duration(raw, min, max),
         Kind::Size(max) => size(raw, max),
         Kind::Word(words) => word(raw, words),
+        Kind::OwnUrl => own_url(text(raw, "a URL in quotes", false)?),
+        Kind::Hosts => lists::hosts(raw),
+        Kind::Origins => lists::origins(raw),
+        Kind::Users => lists::users(raw),
+        Kind::Rules => lists::rules(raw),
         Kind::Url => url(text(raw, "a URL in quotes", false)?),
         Kind::UrlOr(word) => match text(raw, "a URL in quotes", false)? {
             text if text == word => Ok(Value::Word(word)),
@@ -139,6 +150,11 @@ fn word(raw: &Raw, words: &'static [&'static str]) -> Result<Value, Wrong> {
 
 fn url(text: &str) -> Result<Value, Wrong> {
     let hint = "https://api.airbyte.com/v1 is Cloud, https://HOST/api/public/v1 a self-managed Airbyte";
+    BaseUrl::parse(text).map(Value::Url).map_err(|error| Wrong::new(error.to_string()).hint(hint))
+}
+
+fn own_url(text: &str) -> Result<Value, Wrong> {
+    let hint = "as people type it: https://airbyte.corp.example";
     BaseUrl::parse(text).map(Value::Url).map_err(|error| Wrong::new(error.to_string()).hint(hint))
 }
 

@@ -6,6 +6,8 @@ use super::Config;
 use super::environment::Environment;
 use super::file::File;
 use super::listen;
+use crate::guard::is_client_name;
+use crate::secret::ClientKeys;
 use crate::server::Listen;
 
 /// Everything worth a line at start-up.
@@ -26,8 +28,52 @@ pub(super) fn all(config: &Config, file: Option<&File>, env: &Environment) -> Ve
             upstream.api_url.host()
         ));
     }
+    warnings.extend(beyond_loopback(config));
+    warnings.extend(client_keys(config));
+    warnings.extend(sweeping(config));
     warnings.extend(file.and_then(|file| writable_by_all(&file.path)));
     warnings
+}
+
+/// Whoever listens to the network reads keys and data.
+fn beyond_loopback(config: &Config) -> Option<String> {
+    let open = config.server.listen.iter().find(|one| !listen::is_local(one))?;
+    let open = listen::shown(open);
+    Some(if config.keys.is_some() {
+        format!(
+            "{open}: client keys and data travel in clear; let something that speaks TLS stand in front of it"
+        )
+    } else {
+        format!(
+            "published_port: whoever reaches {open} uses your Airbyte account without a key; publish it to loopback \
+             only (docker run -p 127.0.0.1:8484:8484)"
+        )
+    })
+}
+
+/// Keys that are none, and rules for clients who have none.
+fn client_keys(config: &Config) -> Vec<String> {
+    let Some(read) = config.keys.as_ref().and_then(|dir| dir.read(&ClientKeys::new(), is_client_name).ok())
+    else {
+        return Vec::new();
+    };
+    let mut warnings: Vec<_> =
+        read.warnings.iter().map(|warning| format!("guard.keys_dir: {warning}")).collect();
+    for rule in &config.guard.policy.rules {
+        if let Some(name) = rule.clients().find(|name| !read.keys.contains_key(*name)) {
+            warnings.push(format!("policy.rules: \"{rule}\" is about a client who has no key: {name}"));
+        }
+    }
+    warnings
+}
+
+/// "allow GET /**" sounds harmless, and opens what answers with client secrets.
+fn sweeping(config: &Config) -> Option<String> {
+    let rule = config.guard.policy.sweeping()?;
+    Some(format!(
+        "policy.rules: \"{rule}\" also lifts the denials that hold by default, so client secrets of applications can be \
+         read; put \"deny * /applications/**\" before it, and the same for /embedded/** and /dataplanes/**"
+    ))
 }
 
 /// Clients that honour a proxy variable ask that proxy for `localhost`, unless told not to.

@@ -8,15 +8,18 @@
 //! 3. *form*: one host, one path, each with one reading;
 //! 4. *host*: is it one of our names, or has a web page bent a name of its own to our address;
 //! 5. *origin*: is it a web page of somebody else's;
-//! 6. *wishes*: upgrades and expectations that cannot be granted;
-//! 7. *policy*: may this be done ([`Policy`]).
+//! 6. *key*: does it show the key of a client, where those are on ([`Keys`]);
+//! 7. *wishes*: upgrades and expectations that cannot be granted;
+//! 8. *policy*: may this be done ([`Policy`]).
 //!
-//! This room does no I/O, knows no token, and allocates nothing for a request that passes. Refusals teach: what was
+//! This room does no I/O, knows no token, and allocates nothing for a request that passes, client
+//! keys aside. Refusals teach: what was
 //! asked, which rule, which setting. None of them repeats a query.
 
 mod fields;
 mod framing;
 mod host;
+mod keys;
 mod origin;
 mod pattern;
 mod policy;
@@ -31,6 +34,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 
 use self::fields::{Field, Fields};
 use self::host::{Authority, is_local_name};
+use self::keys::Carried;
 use self::origin::Origins;
 use self::policy::Asked;
 use self::refusal::Shown;
@@ -39,6 +43,7 @@ use crate::server::Peer;
 
 pub use self::fields::is_imitation;
 pub use self::host::{HostError, HostName};
+pub use self::keys::{Client, Keys, is_client_name};
 pub use self::origin::{Cors, Origin, OriginError};
 pub use self::pattern::PatternError;
 pub use self::policy::{Access, Ceiling, Policy, Rule, RuleError};
@@ -54,7 +59,7 @@ pub struct Config {
     pub allowed_origins: Vec<Origin>,
     /// `public_url`: the address under which people know us, where it is another one.
     pub public_url: Option<PublicUrl>,
-    /// Listeners beyond loopback serve without client keys, since the user says who can reach them.
+    /// Listeners beyond loopback may do without client keys, since the user says who can reach them.
     pub published_port: bool,
     /// Users that may use the Unix socket, ours among them. Nobody else gets past it, whatever the file's mode.
     pub socket_uids: Vec<u32>,
@@ -95,6 +100,7 @@ pub struct Guard {
     socket_uids: Vec<u32>,
     config_api: bool,
     policy: Policy,
+    keys: Option<Keys>,
 }
 
 /// A request that may go on.
@@ -106,11 +112,15 @@ pub struct Admitted {
     pub cors: Option<Cors>,
     /// On OPTIONS (RFC 9110 §7.6.2): 0 is answered here, anything else goes on as one less.
     pub max_forwards: Option<u64>,
+    /// Who is asking, where a client key tells.
+    pub client: Option<Client>,
+    /// On a token path only: a key is still to be shown, by the body.
+    pub key_in_body: bool,
 }
 
 impl Guard {
-    /// Puts the rules together.
-    pub fn new(config: Config) -> Self {
+    /// Puts the rules together. With `keys`, TCP clients must show one; which are good may change at any time.
+    pub fn new(config: Config, keys: Option<Keys>) -> Self {
         let mut names = config.allowed_hosts;
         let public = config.public_url.map(|public| {
             names.push(public.host);
@@ -123,11 +133,28 @@ impl Guard {
             socket_uids: config.socket_uids,
             config_api: config.config_api,
             policy: config.policy,
+            keys,
         }
     }
 
     /// Everything that can be decided from a request's head and its peer.
     pub fn check(&self, peer: &Peer, head: &Parts) -> Result<Admitted, Refusal> {
+        let mut client = None;
+        match self.judge(peer, head, &mut client) {
+            Ok((route, cors, max_forwards)) => {
+                let by_body = route == Route::Token && client.is_none() && self.asks_for_key(peer);
+                Ok(Admitted { route, cors, max_forwards, client, key_in_body: by_body })
+            }
+            Err(refusal) => Err(refusal.of(client)),
+        }
+    }
+
+    fn judge(
+        &self,
+        peer: &Peer,
+        head: &Parts,
+        client: &mut Option<Client>,
+    ) -> Result<(Route, Option<Cors>, Option<u64>), Refusal> {
         self.check_peer(peer)?;
         let fields = Fields::collect(&head.headers)?;
         framing::check_transfer_encoding(fields.transfer_encoding, &head.headers)?;
@@ -135,16 +162,15 @@ impl Guard {
         let used = authority(fields.host)?;
         framing::check_method(&head.method)?;
         let route = target::check(head, &used)?;
+        let carried = self.keys.as_ref().map(|keys| keys.carried(&head.headers));
+        if let Some(Carried::Valid(holder)) = &carried {
+            *client = Some(holder.clone());
+        }
         let cors = match peer {
-            // No browser reaches a Unix socket, so whatever name a client uses for it is fine.
+            // No browser reaches a Unix socket, so whatever name a client uses for it is fine; and the system has
+            // told who it is, so a key only adds a name.
             Peer::Unix { .. } => None,
-            Peer::Tcp { .. } => {
-                // Client keys belong in between: a valid one makes the list of names unnecessary, a missing or wrong
-                // one is refused where keys are on, and the key's name goes on to the policy.
-                self.check_host(&used)?;
-                let preflight = head.method == Method::OPTIONS && !fields.preflight_method.is_absent();
-                self.origins.check(&fields, &used, is_page(head), preflight)?
-            }
+            Peer::Tcp { .. } => self.check_caller(head, &fields, &used, route, carried.as_ref())?,
         };
         framing::check_upgrade(&fields)?;
         framing::check_expect(&fields)?;
@@ -152,9 +178,50 @@ impl Guard {
         let route = route.ok_or_else(|| target::unknown(head.uri.path()))?;
         // What a preflight announces is judged when it comes.
         if !cors.as_ref().is_some_and(|cors| cors.preflight) {
-            self.check_policy(route, head)?;
+            self.check_policy(route, head, client.as_ref())?;
         }
-        Ok(Admitted { route, cors, max_forwards })
+        Ok((route, cors, max_forwards))
+    }
+
+    /// Host, origin and key of a TCP client.
+    ///
+    /// A page that has bent its name to our address has no key, so where one is asked for, the list of names adds
+    /// nothing. The key comes after the origin: pages of others get a 403, no login dialog.
+    fn check_caller(
+        &self,
+        head: &Parts,
+        fields: &Fields<'_>,
+        used: &Authority<'_>,
+        route: Option<Route>,
+        carried: Option<&Carried>,
+    ) -> Result<Option<Cors>, Refusal> {
+        let probe = route == Some(Route::Control) && is_probe(head);
+        let valid = matches!(carried, Some(Carried::Valid(_)));
+        if carried.is_none() || (probe && !valid) {
+            self.check_host(used)?;
+        }
+        let preflight = head.method == Method::OPTIONS && !fields.preflight_method.is_absent();
+        let cors = self.origins.check(fields, used, is_page(head), preflight)?;
+        // Browsers send a preflight without credentials; and the token paths take the key in the body.
+        let exempt = valid || probe || route == Some(Route::Token) || (preflight && cors.is_some());
+        match carried {
+            Some(carried) if !exempt => Err(keys::required(carried)),
+            _ => Ok(cors),
+        }
+    }
+
+    /// Whose key this is; none where keys are off.
+    pub fn holder(&self, key: &[u8]) -> Option<Client> {
+        self.keys.as_ref().and_then(|keys| keys.find(key))
+    }
+
+    fn asks_for_key(&self, peer: &Peer) -> bool {
+        self.keys.is_some() && matches!(peer, Peer::Tcp { .. })
+    }
+
+    /// Whether answers differ by `Origin`, so that a cache must know.
+    pub fn varies_by_origin(&self) -> bool {
+        !self.origins.allowed.is_empty()
     }
 
     /// The value of `Access-Control-Allow-Origin` for an answer to this request, also to a refused one: a page that
@@ -177,12 +244,12 @@ impl Guard {
                 match local.ip().to_canonical().is_loopback() {
                     // Linux can be told to route other machines to loopback (CVE-2020-8558).
                     true if from_here => Ok(()),
-                    false if self.published_port => Ok(()),
+                    false if self.published_port || self.keys.is_some() => Ok(()),
                     true => Err(stranger("this address serves callers on this machine only")),
                     false => Err(stranger(
-                        "without client keys only this machine is served, at its loopback addresses; in a container \
-                         whose port is published to loopback (docker run -p 127.0.0.1:8484:8484), add \
-                         --published-port",
+                        "without client keys (guard.keys_dir) only this machine is served, at its loopback addresses; \
+                         in a container whose port is published to loopback (docker run -p 127.0.0.1:8484:8484), \
+                         add --published-port",
                     )),
                 }
             }
@@ -213,7 +280,7 @@ impl Guard {
         Err(Refusal::new(Kind::HostNotAllowed, "guard.allowed_hosts", detail))
     }
 
-    fn check_policy(&self, route: Route, head: &Parts) -> Result<(), Refusal> {
+    fn check_policy(&self, route: Route, head: &Parts, client: Option<&Client>) -> Result<(), Refusal> {
         let Route::Api { api, prefix } = route else {
             return Ok(());
         };
@@ -226,12 +293,17 @@ impl Guard {
             ));
         }
         let path = head.uri.path().get(prefix..).unwrap_or_default();
-        self.policy.check(Asked { method: &head.method, api, path })
+        self.policy.check(Asked { method: &head.method, api, path, client: client.map(Client::name) })
     }
 }
 
 fn stranger(detail: impl Into<String>) -> Refusal {
     Refusal::new(Kind::PeerNotAllowed, "peer", detail).closing()
+}
+
+/// What orchestrators and our own `healthcheck` ask, with no key at hand.
+fn is_probe(head: &Parts) -> bool {
+    matches!(head.method, Method::GET | Method::HEAD) && matches!(head.uri.path(), "/-/live" | "/-/ready")
 }
 
 /// Our static pages, which a link from anywhere may open.

@@ -88,6 +88,11 @@ impl Pattern {
         self.rest || path.next().is_none()
     }
 
+    /// Whether it starts with a star.
+    pub(super) fn names_nothing(&self) -> bool {
+        !matches!(self.segments.first(), Some(Segment::Literal(_)))
+    }
+
     pub(super) fn as_str(&self) -> &str {
         &self.text
     }

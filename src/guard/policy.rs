@@ -7,6 +7,7 @@ use std::fmt;
 
 use http::Method;
 
+use super::keys::is_client_name;
 use super::pattern::{Care, Pattern, PatternError, same, segments};
 use super::refusal::{Kind, Refusal, Shown};
 use super::target::Api;
@@ -24,12 +25,14 @@ pub enum Access {
     Full,
 }
 
-/// One entry of `policy.rules`: `allow POST /jobs`, `deny * /connections/**`, `deny PUT,PATCH /sources/*`.
+/// One entry of `policy.rules`: `allow POST /jobs`, `deny * /connections/**`, `deny PUT,PATCH /sources/* as bi,etl`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     allows: bool,
     methods: Methods,
     pattern: Pattern,
+    /// For these alone; for everybody where it is empty.
+    clients: Vec<Box<str>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,8 +45,8 @@ enum Methods {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuleError {
-    /// Not three words.
-    #[error("a rule looks like \"allow GET,POST /jobs/**\"")]
+    /// Neither three words nor five.
+    #[error("a rule looks like \"allow GET,POST /jobs/**\" or \"deny * /sources/** as CLIENT\"")]
     Shape,
     /// Neither allow nor deny.
     #[error("a rule starts with allow or deny")]
@@ -51,17 +54,22 @@ pub enum RuleError {
     /// Methods are case-sensitive (RFC 9110 §9.1), so `get` would never match.
     #[error("methods are written in capitals and separated by commas, or \"*\"")]
     Method,
+    /// The names of clients are those of their key files.
+    #[error("clients are named by their key files, separated by commas: \"as etl,bi\"")]
+    Client,
     /// See there.
     #[error(transparent)]
     Pattern(#[from] PatternError),
 }
 
 impl Rule {
-    /// Parses `allow|deny METHOD[,METHOD]|* PATTERN`. GET covers HEAD.
+    /// Parses `allow|deny METHOD[,METHOD]|* PATTERN [as CLIENT[,CLIENT]]`. GET covers HEAD.
     pub fn parse(text: &str) -> Result<Self, RuleError> {
         let words: Vec<&str> = text.split_whitespace().collect();
-        let &[effect, methods, pattern] = words.as_slice() else {
-            return Err(RuleError::Shape);
+        let (effect, methods, pattern, clients) = match *words.as_slice() {
+            [effect, methods, pattern] => (effect, methods, pattern, Vec::new()),
+            [effect, methods, pattern, "as", clients] => (effect, methods, pattern, parse_clients(clients)?),
+            _ => return Err(RuleError::Shape),
         };
         let allows = match effect {
             "allow" => true,
@@ -69,10 +77,19 @@ impl Rule {
             _ => return Err(RuleError::Effect),
         };
         let methods = if methods == "*" { Methods::Any } else { Methods::Some(parse_methods(methods)?) };
-        Ok(Self { allows, methods, pattern: Pattern::parse(pattern)? })
+        Ok(Self { allows, methods, pattern: Pattern::parse(pattern)?, clients })
     }
 
-    fn matches(&self, method: &Method, path: &str) -> bool {
+    /// The clients that it is for; everybody where there are none.
+    pub fn clients(&self) -> impl Iterator<Item = &str> {
+        self.clients.iter().map(AsRef::as_ref)
+    }
+
+    fn matches(&self, asked: Asked<'_>) -> bool {
+        let Asked { method, path, client, .. } = asked;
+        if !self.clients.is_empty() && !self.clients.iter().any(|name| Some(&**name) == client) {
+            return false;
+        }
         let method_fits = match &self.methods {
             Methods::Any => true,
             Methods::Some(methods) => methods
@@ -82,6 +99,12 @@ impl Rule {
         let care = if self.allows { Care::Exact } else { Care::Wide };
         method_fits && self.pattern.matches(path, care)
     }
+}
+
+fn parse_clients(list: &str) -> Result<Vec<Box<str>>, RuleError> {
+    list.split(',')
+        .map(|name| if is_client_name(name) { Ok(name.into()) } else { Err(RuleError::Client) })
+        .collect()
 }
 
 fn parse_methods(list: &str) -> Result<Vec<Method>, RuleError> {
@@ -106,26 +129,43 @@ impl fmt::Display for Rule {
                 }
             }
         }
-        write!(f, " {}", self.pattern.as_str())
+        write!(f, " {}", self.pattern.as_str())?;
+        if self.clients.is_empty() { Ok(()) } else { write!(f, " as {}", self.clients.join(",")) }
     }
 }
 
 /// What the machine's owner leaves to its users. Its rules can deny and, before a denial, except; they allow nothing
 /// that the [`Policy`] denies.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ceiling {
     /// At most this.
     pub access: Access,
     /// First match decides; without a match the ceiling has no objection.
     pub rules: Vec<Rule>,
+    /// Whether a rule of the policy may lift a default denial, which guards credentials.
+    pub allow_credentials: bool,
     /// Where it is written, for messages: `/etc/airbyte-proxy/policy.toml`.
     pub source: String,
+}
+
+impl Default for Ceiling {
+    /// Takes nothing away.
+    fn default() -> Self {
+        Self { access: Access::Full, rules: Vec::new(), allow_credentials: true, source: String::new() }
+    }
+}
+
+impl Ceiling {
+    /// Whether it takes anything away. If so, nobody may be handed the bare token, to which it would not apply.
+    pub fn restricts(&self) -> bool {
+        self.access != Access::Full || !self.rules.is_empty() || !self.allow_credentials
+    }
 }
 
 /// The whole policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// `policy.read_only`, `policy.preset`.
+    /// The tighter of `read_only` and `policy.preset`.
     pub access: Access,
     /// `policy.rules`.
     pub rules: Vec<Rule>,
@@ -139,9 +179,36 @@ pub(super) struct Asked<'a> {
     pub(super) method: &'a Method,
     pub(super) api: Api,
     pub(super) path: &'a str,
+    /// Who asks, where a client key tells.
+    pub(super) client: Option<&'a str>,
 }
 
 impl Policy {
+    /// Who may not show the bare token, since what the machine's owner has ruled does not bind whoever holds it: the
+    /// file that says so.
+    pub fn keeps_token(&self) -> Option<&str> {
+        self.ceiling.as_ref().filter(|ceiling| ceiling.restricts()).map(|ceiling| &*ceiling.source)
+    }
+
+    /// A rule that was hardly meant to hand out credentials and does: it names no part of the API and lifts a default
+    /// denial.
+    pub fn sweeping(&self) -> Option<&Rule> {
+        self.rules
+            .iter()
+            .enumerate()
+            .find(|(number, rule)| rule.allows && self.lifts(*number, rule))
+            .map(|(_, r)| r)
+    }
+
+    fn lifts(&self, number: usize, rule: &Rule) -> bool {
+        let somebody = rule.clients.first().map(AsRef::as_ref);
+        rule.pattern.names_nothing()
+            && [Method::GET, Method::POST].iter().any(|method| {
+                let asked = Asked { method, api: Api::Public, path: "/applications/x", client: somebody };
+                first_match(&self.rules, asked).is_some_and(|(first, _)| first == number)
+            })
+    }
+
     /// Decides.
     pub(super) fn check(&self, asked: Asked<'_>) -> Result<(), Refusal> {
         check_access(self.access, asked, None)?;
@@ -151,6 +218,9 @@ impl Policy {
                 && !rule.allows
             {
                 return Err(denied_by(number, rule, asked, Some(&ceiling.source)));
+            }
+            if !ceiling.allow_credentials {
+                check_defaults(asked).map_err(|_| credentials_are_capped(asked, &ceiling.source))?;
             }
         }
         match first_match(&self.rules, asked) {
@@ -162,7 +232,7 @@ impl Policy {
 }
 
 fn first_match<'r>(rules: &'r [Rule], asked: Asked<'_>) -> Option<(usize, &'r Rule)> {
-    rules.iter().enumerate().find(|(_, rule)| rule.matches(asked.method, asked.path))
+    rules.iter().enumerate().find(|(_, rule)| rule.matches(asked))
 }
 
 // === access ===
@@ -217,9 +287,10 @@ fn effect(asked: Asked<'_>) -> Option<Effect> {
 
 fn beyond(access: Access, asked: Asked<'_>, capped_by: Option<&str>) -> Refusal {
     let (rule, says) = match access {
-        Access::ReadOnly => {
-            ("policy.read_only", "the proxy is read-only (policy.read_only = true): reads pass, nothing else")
-        }
+        Access::ReadOnly => (
+            "read_only",
+            "the proxy is read-only (read_only = true, or policy.preset): reads pass, nothing else",
+        ),
         _ => (
             "policy.preset",
             "the proxy is for syncs only (policy.preset = \"sync-only\"): reads, POST /jobs and DELETE /jobs/* pass",
@@ -245,6 +316,11 @@ fn denied_by(number: usize, rule: &Rule, asked: Asked<'_>, capped_by: Option<&st
         ),
     };
     Refusal::new(Kind::PathNotAllowed, format!("{label}[{number}]"), detail)
+}
+
+fn credentials_are_capped(asked: Asked<'_>, source: &str) -> Refusal {
+    let detail = format!("{asked} is denied by default, and no rule may allow it{}", Capped(Some(source)));
+    Refusal::new(Kind::PathNotAllowed, "policy ceiling", detail)
 }
 
 // === defaults ===
@@ -315,9 +391,10 @@ struct Remedy<'a>(Asked<'a>, &'a str);
 impl fmt::Display for Remedy<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(asked, pattern) = self;
-        let rule = format!("allow {} {pattern}", asked.method);
+        let client = asked.client.map(|name| format!(" as {name}")).unwrap_or_default();
+        let rule = format!("allow {} {pattern}{client}", asked.method);
         match Rule::parse(&rule) {
-            Ok(_) if rule.len() <= 100 && !asked.path.contains('*') => {
+            Ok(_) if rule.len() <= 200 && !asked.path.contains('*') => {
                 write!(f, "to allow it, set policy.rules = [\"{rule}\"]")
             }
             _ => f.write_str("a rule in policy.rules can allow it"),

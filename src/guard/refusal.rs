@@ -5,6 +5,8 @@ use std::fmt;
 
 use http::StatusCode;
 
+use super::keys::Client;
+
 /// The stable types of refusal. Their [suffixes](Kind::suffix) end the problem types of RFC 9457 and label metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -17,6 +19,8 @@ pub enum Kind {
     HostNotAllowed,
     /// A web page of another origin is asking.
     OriginNotAllowed,
+    /// Client keys are on, and the request carries none that is good.
+    KeyRequired,
     /// Not a request that RFC 9110, 9112 or 3986 would recognise, or one that two readers might read differently.
     InvalidRequest,
     /// The request target is too long.
@@ -47,6 +51,7 @@ impl Kind {
             Self::HostInvalid => "host-invalid",
             Self::HostNotAllowed => "host-not-allowed",
             Self::OriginNotAllowed => "origin-not-allowed",
+            Self::KeyRequired => "key-required",
             Self::InvalidRequest => "invalid-request",
             Self::UriTooLong => "uri-too-long",
             Self::HeaderTooLarge => "header-too-large",
@@ -66,6 +71,7 @@ impl Kind {
             Self::PeerNotAllowed | Self::HostNotAllowed | Self::OriginNotAllowed | Self::PathNotAllowed => {
                 StatusCode::FORBIDDEN
             }
+            Self::KeyRequired => StatusCode::UNAUTHORIZED,
             Self::HostInvalid | Self::InvalidRequest => StatusCode::BAD_REQUEST,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -84,6 +90,7 @@ impl Kind {
             Self::PeerNotAllowed
             | Self::HostNotAllowed
             | Self::OriginNotAllowed
+            | Self::KeyRequired
             | Self::PathNotAllowed
             | Self::MethodNotAllowed
             | Self::UpgradeRefused => "http_request_denied",
@@ -105,6 +112,7 @@ impl Kind {
             Self::HostInvalid => "the Host header is missing or malformed",
             Self::HostNotAllowed => "the proxy does not answer to this host name",
             Self::OriginNotAllowed => "requests from other web sites are refused",
+            Self::KeyRequired => "a client key is required",
             Self::InvalidRequest => "the request is malformed or ambiguous",
             Self::UriTooLong => "the request target is too long",
             Self::HeaderTooLarge => "a header field is too large",
@@ -130,12 +138,13 @@ pub struct Refusal {
     detail: String,
     allow: Option<&'static str>,
     close: bool,
+    client: Option<Client>,
 }
 
 impl Refusal {
     /// A refusal by `rule`, which is a setting's name or a short fixed label: it ends up in logs and metrics.
     pub(super) fn new(kind: Kind, rule: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
-        Self { kind, rule: rule.into(), detail: detail.into(), allow: None, close: false }
+        Self { kind, rule: rule.into(), detail: detail.into(), allow: None, close: false, client: None }
     }
 
     /// With the methods that `Allow` lists, which a 405 must (RFC 9110 §15.5.6).
@@ -146,6 +155,11 @@ impl Refusal {
     /// And nothing more is to be read from this connection.
     pub(super) fn closing(self) -> Self {
         Self { close: true, ..self }
+    }
+
+    /// Of a request that carried the key of `client`.
+    pub(super) fn of(self, client: Option<Client>) -> Self {
+        Self { client, ..self }
     }
 
     /// What kind of refusal.
@@ -161,6 +175,20 @@ impl Refusal {
     /// One or two sentences for a person: what was asked, what refused it, which setting would allow it.
     pub fn detail(&self) -> &str {
         &self.detail
+    }
+
+    /// Who was refused, where a client key told.
+    pub fn client(&self) -> Option<&Client> {
+        self.client.as_ref()
+    }
+
+    /// The values of `WWW-Authenticate`, which a 401 must have (RFC 9110 §15.5.2). One line each: not every client
+    /// reads a list.
+    pub fn challenges(&self) -> &'static [&'static str] {
+        match self.kind {
+            Kind::KeyRequired => &["Basic realm=\"airbyte-proxy\"", "Bearer realm=\"airbyte-proxy\""],
+            _ => &[],
+        }
     }
 
     /// The value of `Allow`, on a 405.

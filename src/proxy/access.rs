@@ -8,7 +8,7 @@ use super::authorize::Authorized;
 use super::replay::Source;
 use crate::airbyte::known;
 use crate::clock::Stopwatch;
-use crate::guard::{Api, Route};
+use crate::guard::{Admitted, Api, Client, Refusal, Route};
 use crate::telemetry::Access;
 
 /// nginx's convention for a caller that left before there was an answer.
@@ -28,6 +28,9 @@ pub(super) struct Record {
     generation: Option<u64>,
     replayed: bool,
     error: Option<&'static str>,
+    client: Option<Client>,
+    /// Which rule of the guard refused. As many as there are settings and rules of the policy.
+    rule: Option<String>,
     complete: bool,
 }
 
@@ -46,15 +49,41 @@ impl Record {
             generation: None,
             replayed: false,
             error: None,
+            client: None,
+            rule: None,
             complete: false,
         }
     }
 
-    /// Without ids: they are the business of whoever asked.
-    pub(super) fn route(&mut self, route: Route, path: &str) {
-        if !self.enabled {
-            return;
+    /// Who may go on, and where to.
+    pub(super) fn admitted(&mut self, admitted: &Admitted, path: &str) {
+        if self.enabled {
+            self.client.clone_from(&admitted.client);
+            self.route(admitted.route, path);
         }
+    }
+
+    /// Who may not, and why.
+    pub(super) fn refused(&mut self, refusal: &Refusal) {
+        if self.enabled {
+            self.client = refusal.client().cloned();
+            self.rule = Some(refusal.rule().to_owned());
+        }
+    }
+
+    /// By a rule that is no refusal of the guard's.
+    pub(super) fn denied(&mut self, kind: &'static str, rule: &'static str) {
+        self.error = Some(kind);
+        self.rule = Some(rule.to_owned());
+    }
+
+    /// The key was in the body.
+    pub(super) fn client(&mut self, client: Client) {
+        self.client = Some(client);
+    }
+
+    /// Without ids: they are the business of whoever asked.
+    fn route(&mut self, route: Route, path: &str) {
         self.route = match route {
             Route::Root => "/".to_owned(),
             Route::Control => "/-/".to_owned(),
@@ -112,7 +141,8 @@ impl Drop for Record {
             bytes_out: self.bytes_out,
             generation: self.generation,
             replayed: self.replayed,
-            client: None,
+            client: self.client.as_ref().map(Client::name),
+            rule: self.rule.as_deref(),
             error: self.error.or(left),
         }
         .emit();

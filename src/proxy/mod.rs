@@ -9,6 +9,7 @@ mod access;
 mod admit;
 mod answer;
 mod authorize;
+mod cors;
 mod headers;
 mod idle;
 pub(crate) mod problem;
@@ -29,6 +30,7 @@ use self::access::Record;
 use self::admit::Admission;
 pub use self::answer::Answer;
 use self::answer::Content;
+use self::cors::Cors;
 use self::problem::Problem;
 use self::replay::{Budget, Source};
 use self::upstream::{Origin, Outgoing, SetupError};
@@ -140,15 +142,23 @@ impl Proxy {
         record: &mut Record,
     ) -> Result<(Response<Content>, Option<admit::Permit>), Problem> {
         let (mut head, body) = request.into_parts();
-        let admitted = self.shared.guard.check(peer, &head).map_err(|refusal| Problem::from(&refusal))?;
-        record.route(admitted.route, head.uri.path());
+        let guard = &self.shared.guard;
+        let admitted = guard.check(peer, &head).map_err(|refusal| {
+            record.refused(&refusal);
+            Problem::from(&refusal)
+        })?;
+        record.admitted(&admitted, head.uri.path());
+        if admitted.cors.as_ref().is_some_and(|cors| cors.preflight) {
+            return Ok((cors::preflight(&head.headers), None));
+        }
         let (origin, prefix) = match admitted.route {
             Route::Root | Route::Control => {
                 let response = self.shared.control.respond(Request::from_parts(head, body)).await;
                 return Ok((response.map(Content::Control), None));
             }
             Route::Token => {
-                return token_endpoint::answer(&head, body).await.map(|response| (response, None));
+                let answered = token_endpoint::answer(&head, body, &admitted, guard, record).await;
+                return answered.map(|response| (response, None));
             }
             Route::Asterisk => return Ok((no_content(), None)),
             Route::Api { api: Api::Public, prefix } => (&self.api, prefix),
@@ -197,13 +207,15 @@ impl Handler for Proxy {
     async fn handle(&self, peer: &Peer, request: Request<Incoming>) -> Response<Answer> {
         let mut record = Record::start(request.method());
         let page = problem::wants_page(request.headers());
-        let (response, permit) = match self.answer(peer, request, &mut record).await {
+        let cors = Cors::of(&self.shared.guard, request.headers());
+        let (mut response, permit) = match self.answer(peer, request, &mut record).await {
             Ok(answered) => answered,
             Err(problem) => {
                 record.problem(problem.kind.name);
                 (problem.response(page).map(|bytes| Content::Own(Some(bytes))), None)
             }
         };
+        cors.tell(response.headers_mut());
         record.answered(response.status());
         response.map(|content| Answer::new(content, record, permit))
     }

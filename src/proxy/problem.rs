@@ -108,7 +108,7 @@ impl Problem {
             headers.insert(header::RETRY_AFTER, number(seconds));
         }
         for (name, value) in &self.fields {
-            headers.insert(name, value.clone());
+            headers.append(name, value.clone());
         }
         if self.close {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -150,7 +150,11 @@ impl From<&Refusal> for Problem {
         let (name, title, status) = (kind.suffix(), kind.title(), kind.status());
         let kind = Kind { name, title, status, proxy_error: kind.proxy_status() };
         let allow = refusal.allow().map(|methods| (header::ALLOW, HeaderValue::from_static(methods)));
-        let (fields, close) = (allow.into_iter().collect(), refusal.must_close());
+        let challenges = refusal
+            .challenges()
+            .iter()
+            .map(|scheme| (header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme)));
+        let (fields, close) = (allow.into_iter().chain(challenges).collect(), refusal.must_close());
         Self { fields, close, ..Self::new(kind, refusal.detail()) }
     }
 }

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 mod command;
 mod content;
 mod file;
+mod keys;
 #[cfg(unix)]
 mod permissions;
 mod source;
@@ -17,6 +18,7 @@ mod source;
 pub use command::CommandError;
 pub use content::InvalidContent;
 pub use file::{FileError, Trusted};
+pub use keys::{ClientKeys, KeysDir, KeysError, KeysFingerprint, KeysRead};
 pub use source::{Fingerprint, Half, Origin, SecretError, SecretErrorKind, Source};
 
 /// A string that must not appear in any output. Zeroised when dropped.

@@ -120,7 +120,7 @@ pub async fn bind(config: &Config) -> Result<Bound, BindError> {
     let mut listeners = tcp(&tcp_addresses(config)).await?;
     for listen in &config.listen {
         if let Listen::Unix(path) = listen {
-            listeners.push(unix(path).await?);
+            listeners.push(unix(path, config.socket_mode).await?);
         }
     }
     if listeners.is_empty() {
@@ -254,10 +254,10 @@ async fn introduces_itself(mut address: SocketAddr) -> io::Result<bool> {
 }
 
 #[cfg(unix)]
-async fn unix(path: &std::path::Path) -> Result<Listener, BindError> {
+async fn unix(path: &std::path::Path, mode: u32) -> Result<Listener, BindError> {
     use super::socket::unix::{Refusal, Socket};
     let address = || Listen::Unix(path.to_owned());
-    match Socket::bind(path).await {
+    match Socket::bind(path, mode).await {
         Ok(socket) => Ok(Listener::Unix(socket)),
         Err(Refusal::NotASocket) => Err(BindError::NotASocket(address())),
         Err(Refusal::Answered) => Err(BindError::Taken(address())),
@@ -266,7 +266,7 @@ async fn unix(path: &std::path::Path) -> Result<Listener, BindError> {
 }
 
 #[cfg(not(unix))]
-async fn unix(path: &std::path::Path) -> Result<Listener, BindError> {
+async fn unix(path: &std::path::Path, _: u32) -> Result<Listener, BindError> {
     let address = Listen::Unix(path.to_owned());
     Err(BindError::Io { address, source: io::ErrorKind::Unsupported.into() })
 }

@@ -41,6 +41,8 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// The user says that a listener on all addresses is published to loopback only (`docker run -p 127.0.0.1:…`).
     pub published_port: bool,
+    /// Permission bits of Unix sockets. Whoever gets in by them has still to be somebody the guard knows.
+    pub socket_mode: u32,
     /// Threads that serve connections, each with a runtime of its own.
     pub workers: NonZeroUsize,
     /// Client connections at the same time; more are closed at once.
@@ -84,6 +86,7 @@ impl Default for Config {
                 Listen::Tcp(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 8484))),
             ],
             published_port: false,
+            socket_mode: 0o600,
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             max_connections: 16_384,
             head_timeout: Duration::from_secs(10),

@@ -114,14 +114,14 @@ pub(super) mod unix {
     }
 
     impl Socket {
-        /// Listens at `path`, mode 0600. What a dead process left there is removed.
-        pub(in crate::server) async fn bind(path: &Path) -> Result<Self, Refusal> {
+        /// Listens at `path`. What a dead process left there is removed.
+        pub(in crate::server) async fn bind(path: &Path, mode: u32) -> Result<Self, Refusal> {
             remove_stale(path).await?;
             let socket = UnixSocket::new_stream()?;
             socket.bind(path)?;
             let file = File::note(path)?;
             // Nobody can connect before `listen`, so there is no moment at which the umask decides.
-            fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+            fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
             let listener = socket.listen(BACKLOG)?;
             Ok(Self { listener, file })
         }

@@ -31,6 +31,8 @@ pub struct Access<'a> {
     pub client: Option<&'a str>,
     /// The type of the problem, if the answer is ours and one.
     pub error: Option<&'a str>,
+    /// Which rule of the guard refused it: the name of a setting or a fixed word.
+    pub rule: Option<&'a str>,
 }
 
 impl Access<'_> {
@@ -54,6 +56,7 @@ impl Access<'_> {
             replayed = self.replayed.then_some(true),
             client = self.client,
             error = self.error,
+            rule = self.rule,
         );
     }
 }

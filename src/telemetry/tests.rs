@@ -163,6 +163,7 @@ fn a_request_is_one_event() {
         replayed: false,
         client: None,
         error: None,
+        rule: None,
     };
     let text = logged(Style::Json, LevelFilter::INFO, |_| {
         assert!(Access::enabled());

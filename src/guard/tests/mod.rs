@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use super::*;
 
 mod callers;
+mod keys;
 mod policy;
 mod properties;
 mod requests;
@@ -21,7 +22,7 @@ fn guard() -> Guard {
 fn guard_with(change: impl FnOnce(&mut Config)) -> Guard {
     let mut config = Config { config_api: true, ..Config::default() };
     change(&mut config);
-    Guard::new(config)
+    Guard::new(config, None)
 }
 
 fn tcp(remote: &str, local: &str) -> Peer {
@@ -78,7 +79,10 @@ fn an_ordinary_request_passes() {
     let curl = head("GET", "/v1/workspaces?limit=1", &[("user-agent", "curl/8.14.1"), ("accept", "*/*")]);
     let admitted = guard().check(&loopback(), &curl).expect("admitted");
     let route = Route::Api { api: Api::Public, prefix: 3 };
-    assert_eq!(admitted, Admitted { route, cors: None, max_forwards: None });
+    assert_eq!(
+        admitted,
+        Admitted { route, cors: None, max_forwards: None, client: None, key_in_body: false }
+    );
     assert_eq!(admitted.route.rest(&curl.uri), "/workspaces?limit=1");
 }
 
@@ -106,6 +110,7 @@ fn every_kind_has_the_status_of_its_registry() {
         (Kind::PeerNotAllowed, "peer-not-allowed", 403, "http_request_denied"),
         (Kind::HostNotAllowed, "host-not-allowed", 403, "http_request_denied"),
         (Kind::OriginNotAllowed, "origin-not-allowed", 403, "http_request_denied"),
+        (Kind::KeyRequired, "key-required", 401, "http_request_denied"),
         (Kind::PathNotAllowed, "path-not-allowed", 403, "http_request_denied"),
         (Kind::MethodNotAllowed, "method-not-allowed", 405, "http_request_denied"),
         (Kind::HostInvalid, "host-invalid", 400, "http_request_error"),

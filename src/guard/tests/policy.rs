@@ -134,7 +134,7 @@ fn read_only_and_sync_only_take_away_whatever_rules_say() {
     }
     let refused = refusal(&with(Access::ReadOnly), &head("POST", "/v1/jobs", &[]));
     assert_eq!(refused.allow(), Some("GET, HEAD, OPTIONS"));
-    assert!(refused.detail().contains("policy.read_only"), "{refused}");
+    assert!(refused.detail().contains("read_only = true"), "{refused}");
 }
 
 #[test]
@@ -176,11 +176,8 @@ fn a_ceiling_caps_the_users_rules_and_says_so() {
     assert_eq!(refused.rule(), "policy ceiling rules[1]");
 
     let capped = guard_with(|config| {
-        config.policy.ceiling = Some(Ceiling {
-            access: Access::ReadOnly,
-            rules: rules(&["allow * /**"]),
-            source: "p".to_owned(),
-        });
+        config.policy.ceiling =
+            Some(Ceiling { access: Access::ReadOnly, rules: rules(&["allow * /**"]), ..Ceiling::default() });
     });
     expect_all(
         &capped,
@@ -190,6 +187,66 @@ fn a_ceiling_caps_the_users_rules_and_says_so() {
             ("GET", "/v1/jobs", &[], PASS),
         ],
     );
+}
+
+#[test]
+fn a_ceiling_can_hold_the_default_denials_down() {
+    let guard = guard_with(|config| {
+        config.policy.rules = rules(&["allow * /**"]);
+        config.policy.ceiling =
+            Some(Ceiling { allow_credentials: false, source: "p".to_owned(), ..Ceiling::default() });
+    });
+    let no = Err(Kind::PathNotAllowed);
+    expect_all(
+        &guard,
+        &[
+            ("GET", "/v1/applications", &[], no),
+            ("POST", "/v1/embedded/widget_token", &[], no),
+            ("POST", "/api/v1/applications/list", &[], no),
+            ("POST", "/api/v1/connections/get", &[], PASS),
+            ("POST", "/v1/sources", &[], PASS),
+        ],
+    );
+    let refused = refusal(&guard, &head("GET", "/v1/applications", &[]));
+    assert!(refused.detail().contains("no rule may allow it; capped by p"), "{refused}");
+    assert_eq!(refused.rule(), "policy ceiling");
+}
+
+#[test]
+fn below_a_ceiling_that_restricts_nobody_gets_the_bare_token() {
+    let with = |ceiling: Option<Ceiling>| Policy { ceiling, ..Policy::default() };
+    let source = || "p".to_owned();
+    for ceiling in [None, Some(Ceiling { source: source(), ..Ceiling::default() })] {
+        assert_eq!(with(ceiling).keeps_token(), None);
+    }
+    for ceiling in [
+        Ceiling { access: Access::SyncOnly, source: source(), ..Ceiling::default() },
+        Ceiling { rules: rules(&["deny * /tags"]), source: source(), ..Ceiling::default() },
+        Ceiling { allow_credentials: false, source: source(), ..Ceiling::default() },
+    ] {
+        assert_eq!(with(Some(ceiling)).keeps_token(), Some("p"));
+    }
+}
+
+#[test]
+fn a_sweeping_rule_that_lifts_default_denials_is_noticed() {
+    let sweeping = |list: &[&str]| {
+        let policy = Policy { rules: rules(list), ..Policy::default() };
+        policy.sweeping().map(ToString::to_string)
+    };
+    for list in [&["allow GET /**"][..], &["allow * /*/**"], &["deny * /tags", "allow POST /** as etl"]] {
+        assert_eq!(sweeping(list).as_deref(), list.last().copied(), "{list:?}");
+    }
+    for list in [
+        &["allow GET /applications/**"][..],
+        &["deny * /applications/**", "allow GET /**"],
+        &["deny * /**", "allow GET /**"],
+        &["allow * /jobs/**"],
+        &["allow * /*"],
+        &[],
+    ] {
+        assert_eq!(sweeping(list), None, "{list:?}");
+    }
 }
 
 #[test]
@@ -229,11 +286,16 @@ fn wrong_rules_say_what_is_wrong() {
         ("allow get /jobs", RuleError::Method),
         ("allow GET, POST /jobs", RuleError::Shape),
         ("allow GET,,POST /jobs", RuleError::Method),
+        ("allow GET /jobs as", RuleError::Shape),
+        ("allow GET /jobs for etl", RuleError::Shape),
+        ("allow GET /jobs as etl, bi", RuleError::Shape),
+        ("allow GET /jobs as etl,", RuleError::Client),
+        ("allow GET /jobs as .etl", RuleError::Client),
         ("allow GET /v1/jobs", RuleError::Pattern(PatternError::Prefix)),
     ] {
         assert_eq!(Rule::parse(text), Err(error), "{text}");
     }
-    for text in ["allow GET,HEAD /jobs/*", "deny * /**"] {
+    for text in ["allow GET,HEAD /jobs/*", "deny * /**", "deny * /jobs as bi,etl"] {
         assert_eq!(Rule::parse(text).expect(text).to_string(), text);
     }
 }

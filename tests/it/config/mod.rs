@@ -34,6 +34,12 @@ impl Call {
         self
     }
 
+    /// One more argument, which may contain spaces.
+    fn arg(mut self, argument: &str) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
     fn credentials(self) -> Self {
         self.env("AIRBYTE_CLIENT_ID", "0123456789abcdef0").env("AIRBYTE_CLIENT_SECRET", PLANTED)
     }

@@ -89,6 +89,34 @@ const CASES: &[Case] = &[
     ("certificates that are not there", || toml("[upstream]\nca_file = \"ca.pem\"\n")),
     ("certificates that are none", || toml("[upstream]\nca_file = \"x.toml\"\n")),
     ("less memory for all than for one", || toml("[limits]\nreplay_total = \"64KiB\"\n")),
+    // --- the guard
+    ("public URL without scheme", || toml("public_url = \"airbyte.corp.example\"\n")),
+    ("public URL with a user", || toml("public_url = \"https://u:hunter2-planted@airbyte.corp.example\"\n")),
+    ("read-only that is a word", || variable("AIRBYTE_PROXY_READ_ONLY", "yes")),
+    ("host name with a port", || toml("[guard]\nallowed_hosts = [\"proxy.corp:8484\"]\n")),
+    ("host name that is a pattern", || variable("AIRBYTE_PROXY_GUARD_ALLOWED_HOSTS", "proxy.corp,*.corp")),
+    ("host names that are no array", || toml("[guard]\nallowed_hosts = \"proxy.corp\"\n")),
+    ("host name that is a number", || toml("[guard]\nallowed_hosts = [8484]\n")),
+    ("any origin", || toml("[guard]\nallowed_origins = [\"*\"]\n")),
+    ("origin with a path", || airbyte_proxy("check --guard-allowed-origins http://x/").credentials()),
+    ("origin that is wrong within", || toml("[guard]\nallowed_origins = [\"https://a b\"]\n")),
+    ("user by name", || variable("AIRBYTE_PROXY_GUARD_SOCKET_UIDS", "1001,etl")),
+    ("user below zero", || toml("[guard]\nsocket_uids = [-1]\n")),
+    ("folder of keys that is not there", || toml("[guard]\nkeys_dir = \"keys\"\n")),
+    ("folder of keys that is a file", || toml("[guard]\nkeys_dir = \"x.toml\"\n")),
+    ("folder of keys without a good one", || {
+        toml("[guard]\nkeys_dir = \"keys\"\n")
+            .file("keys/etl", "hunter2")
+            .mode("keys/etl", 0o600)
+            .file("keys/.x", "")
+    }),
+    ("unknown preset", || toml("[policy]\npreset = \"readonly\"\n")),
+    ("rule of two words", || toml("[policy]\nrules = [\"deny /connections\"]\n")),
+    ("rule in small letters", || variable("AIRBYTE_PROXY_POLICY_RULES", "deny * /tags; allow get /jobs")),
+    ("rule with the prefix", || toml("[policy]\nrules = [\"allow GET,POST /v1/jobs\"]\n")),
+    ("rule with a star within", || airbyte_proxy("check --policy-rules").arg("allow GET /jo*").credentials()),
+    ("rule that is no text", || toml("[policy]\nrules = [1]\n")),
+    ("rule for a client, without keys", || toml("[policy]\nrules = [\"allow POST /jobs as etl\"]\n")),
     // --- credentials
     ("none at all", || airbyte_proxy("check --listen 1")),
     ("secret in the file", || credentials("client_id = \"x\"\nclient_secret = \"hunter2-planted\"")),

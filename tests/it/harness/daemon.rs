@@ -101,6 +101,8 @@ pub(crate) async fn start(settings: Settings) -> Daemon {
             ..server::Config::default()
         },
         proxy: settings.proxy,
+        guard: airbyte_proxy::guard::Config::default(),
+        keys: None,
         mint: settings.mint,
         upstream: settings.upstream,
         token: token::Config::default(),
