@@ -4,6 +4,7 @@
 //! * `authorize`: what a 401 causes, and what it does not
 //! * `config`: what the user writes wrongly, the layers through the binary, the example file, `check`, `healthcheck`
 //! * `forwarding`: what reaches upstream, what reaches the caller, over HTTP/1.1 and plainly
+//! * `guard`: policy, client keys, CORS and the ceiling, through the binary
 //! * `http2`: the same over HTTP/2 and TLS
 //! * `load`: many connections while tokens are renewed
 //! * `mint`: what the token endpoint can do to a request
@@ -17,6 +18,7 @@ mod architecture;
 mod authorize;
 mod config;
 mod forwarding;
+mod guard;
 mod harness;
 mod http2;
 mod load;
