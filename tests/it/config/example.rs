@@ -82,3 +82,38 @@ fn the_documented_table_is_the_table_of_the_code() {
         .collect();
     assert_eq!(documented, expected, "write this into docs/configuration.md:\n{}", expected.join("\n"));
 }
+
+/// Blocks of `docs/configuration.md` are right, and mean what they say.
+#[test]
+fn documented_blocks_load() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use airbyte_proxy::config::{CeilingFile, load_below};
+
+    let page = include_str!("../../../docs/configuration.md");
+    let block = |fence: &str| {
+        let after = page.split(&format!("```{fence}\n")).nth(1).expect("a block");
+        after.split("```").next().expect("its end").to_owned()
+    };
+    let folder = tempfile::tempdir().expect("tempdir");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("inside")).expect("mkdir");
+        std::fs::write(&path, text).expect("write");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("chmod");
+        path
+    };
+    let keys = write("keys/etl", "etl-key-0123456789");
+    let keys = keys.parent().expect("a folder").display().to_string();
+    let file = write("x.toml", &block("toml").replace("/etc/airbyte-proxy/keys", &keys));
+    let ceiling = write("ceiling/policy.toml", &block("toml ceiling"));
+    let flags = Flags { config: Some(file), ..Flags::default() };
+    let ceiling = CeilingFile::new(ceiling, rustix::process::geteuid().as_raw());
+    let loaded = load_below(&ceiling, &flags, &Environment::default()).expect("valid");
+    let policy = loaded.config.guard.policy;
+    assert_eq!(policy.rules.len(), 3);
+    assert!(policy.sweeping().is_none(), "the example must not open what hands out credentials");
+    assert!(policy.ceiling.is_some_and(|ceiling| ceiling.restricts() && !ceiling.allow_credentials));
+    let about_clients: Vec<_> = loaded.warnings.iter().filter(|w| w.contains("policy.rules")).collect();
+    assert!(about_clients.is_empty(), "{about_clients:?}");
+}
