@@ -125,5 +125,7 @@ fn every_kind_has_the_status_of_its_registry() {
     ] {
         assert_eq!((kind.suffix(), kind.status().as_u16(), kind.proxy_status()), (suffix, status, error));
         assert!(!kind.title().is_empty());
+        let row = format!("| `{suffix}` | {status} |");
+        assert!(include_str!("../../../docs/errors.md").contains(&row), "docs/errors.md lacks {row}");
     }
 }
