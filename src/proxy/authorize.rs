@@ -69,7 +69,7 @@ async fn attempt(
 
 fn unavailable(error: &Unavailable) -> Problem {
     let kind = match error.why {
-        Why::Rejected(_) | Why::NoCredentials => problem::CREDENTIALS_REJECTED,
+        Why::Rejected(_) => problem::CREDENTIALS_REJECTED,
         Why::WrongEndpoint(_) => problem::TOKEN_ENDPOINT_WRONG,
         _ => problem::TOKEN_UNAVAILABLE,
     };

@@ -1,6 +1,6 @@
 //! The request stack: guard, our own routes, admit, authorize, forward, and our own answers.
 //!
-//! [`Proxy::answer`] is the stack, top to bottom. Why this order: the guard comes before admit so that a stranger cannot
+//! `Proxy::answer` is the stack, top to bottom. Why this order: the guard comes before admit so that a stranger cannot
 //! use up permits, and before authorize so that a stranger cannot cause a mint. Authorize stands right outside forward,
 //! so that its replay passes through nothing else. Every wait has its own name and bound; there is no blanket timeout,
 //! because some of Airbyte's calls take many minutes.

@@ -20,7 +20,7 @@ use http::{HeaderMap, Method, StatusCode};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::talk::{Talk, soon};
-use super::tls;
+use super::{tls, trace};
 
 /// A running proxy. Dropping it ends it.
 pub(crate) struct Daemon {
@@ -83,7 +83,7 @@ pub(crate) fn settings(api_url: &str) -> Settings {
         clock: Clock::system(),
         credentials: ClientCredentials {
             client_id: "id".into(),
-            client_secret: Secret::new("secret".into()),
+            client_secret: Secret::new("the-client-secret-of-the-harness".into()),
         },
     }
 }
@@ -94,6 +94,8 @@ pub(crate) async fn daemon(api_url: &str) -> Daemon {
 }
 
 pub(crate) async fn start(settings: Settings) -> Daemon {
+    trace::install();
+    trace::secret(settings.credentials.client_secret.expose());
     let config = Config {
         server: server::Config {
             listen: vec![Listen::Tcp(([127, 0, 0, 1], 0).into())],

@@ -8,12 +8,14 @@ use tokio::task::JoinHandle;
 
 use super::daemon::{Daemon, Settings, settings, start};
 use super::talk::soon;
+use super::trace;
 
 pub(crate) struct Stage {
     pub(crate) proxy: Daemon,
     pub(crate) airbyte: Handle,
     pub(crate) hand: Hand,
     _simulator: Simulator,
+    _tokens: trace::Tokens,
 }
 
 /// Tokens of 15 minutes, and a token endpoint that does `prepare` from the start.
@@ -31,7 +33,8 @@ pub(crate) async fn stage_with(prepare: impl FnOnce(&Handle), adjust: impl FnOnc
     settings.clock = clock;
     settings.credentials = simulator.credentials();
     adjust(&mut settings);
-    Stage { proxy: start(settings).await, airbyte, hand, _simulator: simulator }
+    let tokens = trace::Tokens::of(airbyte.clone());
+    Stage { proxy: start(settings).await, airbyte, hand, _simulator: simulator, _tokens: tokens }
 }
 
 impl Stage {

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use super::tls;
+use super::{tls, trace};
 
 pub(crate) type Body = BoxBody<Bytes, std::io::Error>;
 
@@ -75,6 +75,7 @@ impl hyper::body::Body for Piecemeal {
 
 /// The token answers of [`Upstream`]: valid for a day, a new one each time.
 pub(crate) fn token_answer(n: usize) -> Response<Body> {
+    trace::secret(&format!("upstream-token-{n}"));
     let body = format!(r#"{{"access_token":"upstream-token-{n}","token_type":"Bearer","expires_in":86400}}"#);
     Response::new(full(body))
 }
