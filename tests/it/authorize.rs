@@ -322,7 +322,7 @@ async fn a_401_stands_when_no_new_token_can_be_had_and_the_old_one_stays_in_use(
     assert_eq!(stage.proxy.get("/v1/workspaces").await.status, StatusCode::OK);
     stage.proxy.heard().await;
     stage.hand.advance(LATER);
-    stage.airbyte.rotate_secret(airbyte_proxy::secret::Secret::new("another".into()));
+    stage.airbyte.rotate_secret(airbyte_proxy::secret::Secret::new("another-client-secret".into()));
     stage.airbyte.next_api_answers([Some(ApiFault::Unauthorized)]);
     assert_eq!(stage.proxy.get("/v1/workspaces").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(stage.proxy.get("/v1/workspaces").await.status, StatusCode::OK);

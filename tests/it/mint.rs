@@ -112,8 +112,10 @@ async fn whatever_the_token_endpoint_says_no_request_goes_out_without_a_token() 
 
 #[tokio::test]
 async fn wrong_credentials_are_not_tried_again_and_again() {
-    let wrong =
-        ClientCredentials { client_id: "id".to_owned(), client_secret: Secret::new("wrong".to_owned()) };
+    let wrong = ClientCredentials {
+        client_id: "id".to_owned(),
+        client_secret: Secret::new("a-wrong-client-secret".to_owned()),
+    };
     let stage = stage_with(|_| {}, |settings| settings.credentials = wrong).await;
     let after = is_503(&eventually(&stage).await, "credentials-rejected");
     assert!((1..=40).contains(&after), "{after}");
@@ -219,7 +221,7 @@ async fn a_wall_clock_that_jumps_costs_no_request() {
 async fn a_rotated_secret_is_noticed_when_the_token_dies_and_the_new_one_mends_it() {
     let stage = stage(|_| {}).await;
     assert_eq!(stage.proxy.get("/v1/workspaces").await.status, StatusCode::OK);
-    stage.airbyte.rotate_secret(Secret::new("rotated".to_owned()));
+    stage.airbyte.rotate_secret(Secret::new("a-rotated-client-secret".to_owned()));
     // While the token lives, nobody notices.
     for _ in 0..88 {
         assert_eq!(stage.proxy.get("/v1/workspaces").await.status, StatusCode::OK);
