@@ -129,7 +129,7 @@ fn hint(status: StatusCode) -> &'static str {
 }
 
 /// What an error answer says in words: Airbyte has several shapes, RFC 6749 §5.2 one more. Never the raw body, and
-/// nothing that could repeat what we sent.
+/// nothing that repeats what we sent, be it a part of it.
 fn excerpt(body: &[u8], credentials: &ClientCredentials) -> Option<String> {
     let json: serde_json::Value = serde_json::from_slice(body).ok()?;
     let text =
@@ -142,9 +142,37 @@ fn excerpt(body: &[u8], credentials: &ClientCredentials) -> Option<String> {
         .or_else(|| text("/title"))
         .map(str::to_owned)
         .or_else(|| text("/errorId").map(|id| format!("errorId {id}")))?;
-    let said: String = said.chars().take(MAX_EXCERPT).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let repeats = |s: &str| !s.is_empty() && said.contains(s);
-    (!repeats(credentials.client_secret.expose()) && !repeats(&credentials.client_id)).then_some(said)
+    let repeats = |sent: &str| repeats(&said, sent);
+    if repeats(credentials.client_secret.expose()) || repeats(&credentials.client_id) {
+        return None;
+    }
+    Some(said.chars().take(MAX_EXCERPT).map(|c| if c.is_control() { ' ' } else { c }).collect())
+}
+
+/// Whether `said` contains `sent` or eight bytes of it in a row, plainly or percent-encoded: whoever echoes may cut.
+fn repeats(said: &str, sent: &str) -> bool {
+    const TELLING: usize = 8;
+    let decoded = percent_decoded(said);
+    let contains = |part: &[u8]| {
+        let found = |text: &[u8]| text.windows(part.len()).any(|window| window == part);
+        found(said.as_bytes()) || found(&decoded)
+    };
+    match sent.as_bytes() {
+        [] => false,
+        short if short.len() <= TELLING => contains(short),
+        long => long.windows(TELLING).any(contains),
+    }
+}
+
+fn percent_decoded(text: &str) -> Vec<u8> {
+    form_urlencoded::parse(text.replace(['&', '='], " ").as_bytes()).fold(
+        Vec::new(),
+        |mut all, (name, value)| {
+            all.extend_from_slice(name.as_bytes());
+            all.extend_from_slice(value.as_bytes());
+            all
+        },
+    )
 }
 
 fn what_it_is(body: &[u8]) -> String {

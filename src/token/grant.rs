@@ -28,7 +28,7 @@ pub struct Failure {
     pub kind: FailureKind,
     /// `Retry-After`, where the endpoint gave one.
     pub retry_after: Option<Duration>,
-    /// For a person; contains no secret and no part of an answer's body.
+    /// For a person. May quote what an answer says in words, but nothing of what was sent.
     pub message: String,
 }
 
