@@ -17,6 +17,14 @@ pub(super) fn secret_on_command_line(args: &[OsString]) -> Option<String> {
             Some((name, _)) => (name, true),
             None => (&*arg, false),
         };
+        if has_password(&arg) {
+            return Some(format!(
+                "{}: a password must not stand on the command line, where every user of this machine can read it\n  \
+                 hint: set AIRBYTE_PROXY_UPSTREAM_PROXY, or upstream.proxy in a configuration file that only you can \
+                 read",
+                if name.starts_with('-') { name } else { "a URL among the arguments" }
+            ));
+        }
         // `--client-secret-stdin s3cret` is a misunderstanding; a command after it is not.
         let mut stray = || args.peek().is_some_and(|next| !next.starts_with('-') && !is_command(next));
         let refused = match plain(name).as_str() {
@@ -33,6 +41,14 @@ pub(super) fn secret_on_command_line(args: &[OsString]) -> Option<String> {
         }
     }
     None
+}
+
+/// A URL with `user:password@`.
+fn has_password(arg: &str) -> bool {
+    let authority =
+        arg.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    let userinfo = authority.and_then(|authority| authority.rsplit_once('@'));
+    userinfo.is_some_and(|(userinfo, _)| userinfo.contains(':'))
 }
 
 /// Without hyphens in front, in lower case, with hyphens inside.
@@ -72,6 +88,8 @@ mod tests {
             "--client-secret-stdin=hunter2",
             "--client-secret-stdin hunter2",
             "--secret=hunter2",
+            "--upstream-proxy http://me:hunter2@proxy:3128",
+            "--upstream-proxy=http://me:hunter2@proxy:3128/",
         ] {
             let told = refused(line).expect(line);
             assert!(!told.contains("hunter2"), "{told}");
@@ -88,6 +106,7 @@ mod tests {
             "--client-secret-file=/x",
             "demo --token-lifetime 30s",
             "--token-url https://x",
+            "--upstream-proxy http://me@proxy:3128",
         ] {
             assert_eq!(refused(line), None, "{line}");
         }

@@ -13,7 +13,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::json;
 
 use crate::airbyte::BaseUrl;
-use crate::outbound::{Outbound, UnsupportedProxy};
+use crate::outbound::{Hop, Outbound, UnsupportedProxy};
 use crate::secret::ClientCredentials;
 use crate::token::{Failure, FailureKind, Minter, Outcome};
 
@@ -69,6 +69,8 @@ pub enum BuildError {
 pub struct HttpMinter {
     client: reqwest::Client,
     config: Config,
+    /// The outbound proxy on the way, for whoever looks for a fault.
+    via: Option<Hop>,
 }
 
 /// Airbyte's answer is some hundred bytes; anything near this is something else.
@@ -88,14 +90,15 @@ impl HttpMinter {
             .pool_max_idle_per_host(0)
             .tls_backend_preconfigured(Arc::unwrap_or_clone(outbound.tls(&[b"http/1.1"])))
             .no_proxy();
-        if let Some(hop) = outbound.hop(&config.url)? {
+        let via = outbound.hop(&config.url)?;
+        if let Some(hop) = &via {
             let mut proxy = reqwest::Proxy::all(hop.uri.to_string())?;
-            if let Some(auth) = hop.auth {
-                proxy = proxy.custom_http_auth(auth);
+            if let Some(auth) = &hop.auth {
+                proxy = proxy.custom_http_auth(auth.clone());
             }
             client = client.proxy(proxy);
         }
-        Ok(Self { client: client.build()?, config })
+        Ok(Self { client: client.build()?, config, via })
     }
 
     async fn attempt(&self, credentials: &ClientCredentials) -> Outcome {
@@ -125,7 +128,9 @@ impl HttpMinter {
         let message = if error.is_timeout() {
             format!("{endpoint} did not answer within {} s", self.config.timeout.as_secs())
         } else if error.is_connect() {
-            format!("cannot connect to {endpoint}: {}", root_cause(error))
+            let via =
+                self.via.as_ref().map_or(String::new(), |hop| format!(" through the outbound proxy {hop}"));
+            format!("cannot connect to {endpoint}{via}: {}", root_cause(error))
         } else {
             format!("the answer of {endpoint} broke off: {}", root_cause(error))
         };

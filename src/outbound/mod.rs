@@ -4,6 +4,7 @@
 mod proxies;
 mod tls;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,7 +40,17 @@ impl Outbound {
     ) -> Result<Self, OutboundError> {
         let encrypted = targets.iter().any(|url| url.is_https());
         let trust = if encrypted { tls::Trust::load(ca_file)? } else { tls::Trust::nobody()? };
-        Ok(Self { trust, proxies: proxies::Proxies::new(proxy) })
+        let outbound = Self { trust, proxies: proxies::Proxies::new(proxy) };
+        let hops: BTreeSet<_> =
+            targets.iter().filter_map(|url| outbound.hop(url).ok()?).map(|h| h.to_string()).collect();
+        for via in hops {
+            // Often set by somebody else, long ago: without this line its failures look like Airbyte's.
+            tracing::info!(
+                via,
+                "requests leave through an outbound proxy (upstream.proxy or the environment)"
+            );
+        }
+        Ok(outbound)
     }
 
     /// TLS for a client that offers `alpn`. Trusts nobody if no target was https.

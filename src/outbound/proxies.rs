@@ -18,7 +18,8 @@ pub enum OutboundProxy {
     Environment,
     /// Directly.
     None,
-    /// Through this proxy, by CONNECT, whatever the target (loopback excepted).
+    /// Through this proxy, whatever the target (loopback excepted). By CONNECT; a token request over plain http is sent
+    /// to the proxy in absolute form instead (RFC 9112 §3.2.2).
     Url(ProxyUrl),
 }
 

@@ -180,8 +180,9 @@ fn a_secret_file_of_somebody_else_names_our_uid_and_its_mode() {
 #[test]
 fn a_proxy_variable_is_a_warning_without_its_password() {
     let proxy = format!("http://u:{PLANTED}@proxy:3128");
-    let ran = airbyte_proxy(&format!("check --upstream-proxy {proxy}"))
+    let ran = airbyte_proxy("check")
         .credentials()
+        .env("AIRBYTE_PROXY_UPSTREAM_PROXY", &proxy)
         .env("http_proxy", &proxy)
         .run();
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
