@@ -5,7 +5,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-de
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY src ./src
-# The manifest names the benches and the test binary; neither is built here.
+# The manifest names the test binary, which is not built here.
 RUN mkdir -p tests/it && echo 'fn main() {}' > tests/it/main.rs
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
     cargo build --locked --profile dist --bin airbyte-proxy && cp target/dist/airbyte-proxy /airbyte-proxy
