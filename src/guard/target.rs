@@ -85,7 +85,9 @@ pub(super) fn check(head: &Parts, used: &Authority<'_>) -> Result<Option<Route>,
         check_absolute(uri, authority.as_str(), used)?;
     }
     let path = uri.path();
-    if path == "*" && head.method == http::Method::OPTIONS {
+    // RFC 9112 §3.2.4: as a whole URL, the asterisk is a URL without a path, which the parser reads as `/`.
+    let about_us = path == "*" || (path == "/" && uri.authority().is_some() && uri.query().is_none());
+    if about_us && head.method == http::Method::OPTIONS {
         return Ok(Some(Route::Asterisk));
     }
     if !path.starts_with('/') {

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use tokio::sync::watch;
 
 use self::access::Record;
@@ -208,10 +208,13 @@ impl Handler for Proxy {
         let mut record = Record::start(request.method());
         let page = problem::wants_page(request.headers());
         let cors = Cors::of(&self.shared.guard, request.headers());
+        let body = !request.body().is_end_stream();
         let (mut response, permit) = match self.answer(peer, request, &mut record).await {
             Ok(answered) => answered,
-            Err(problem) => {
+            Err(mut problem) => {
                 record.problem(problem.kind.name);
+                // RFC 9112 §9.3: read to its end, or close. Nobody will read this body any more.
+                problem.close |= body;
                 (problem.response(page).map(|bytes| Content::Own(Some(bytes))), None)
             }
         };

@@ -9,9 +9,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -95,11 +96,19 @@ async fn answer<H: Handler>(
     request: Request<Incoming>,
 ) -> Result<Response<Answering<H::Body>>, Infallible> {
     client.progress.handling();
+    let (version, body) = (request.version(), !request.body().is_end_stream());
     let handled = caught(async { client.handler.handle(&client.peer, request).await }).await;
-    let response = handled.unwrap_or_else(|Panicked| {
+    let mut response = handled.unwrap_or_else(|Panicked| {
         tracing::error!("handling a request panicked; it is answered with 500");
         client.handler.panicked()
     });
+    if version < Version::HTTP_11 {
+        // RFC 9112 §9.3: nothing between us and such a client need know what `keep-alive` means.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if body && response.headers().contains_key(CONNECTION) {
+        client.progress.cut();
+    }
     let answered = Answered(Arc::clone(&client.progress));
     Ok(response.map(|body| Answering { body, _answered: answered }))
 }

@@ -7,7 +7,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -21,11 +21,21 @@ use tokio::time::{Sleep, sleep};
 /// back this long, and longer while the client keeps taking bytes.
 const HALF_CLOSE_GRACE: Duration = Duration::from_secs(2);
 
+/// How long a client that is still sending, although it has its last answer, is listened to (RFC 9112 §9.6).
+///
+/// A socket that is closed with unread bytes in it resets the connection: most clients then report a broken pipe and
+/// never look at the answer, which is the refusal that says what to change.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// Where a connection is between two requests; shared by the socket and the service of one connection.
 ///
 /// Both run in the same task, so relaxed ordering is enough.
 #[derive(Debug, Default)]
-pub(super) struct Progress(AtomicU8);
+pub(super) struct Progress {
+    step: AtomicU8,
+    /// The connection ends with the answer, and the client may still be sending its request.
+    cut: AtomicBool,
+}
 
 /// Nothing of the next request has been seen.
 const WAITING: u8 = 0;
@@ -37,14 +47,14 @@ const BUSY: u8 = 2;
 impl Progress {
     /// The head is complete and the handler has it.
     pub(super) fn handling(&self) {
-        self.0.store(BUSY, Ordering::Relaxed);
+        self.step.store(BUSY, Ordering::Relaxed);
     }
 
     /// The last of the response has been handed to hyper.
     ///
     /// What remains of an upload after that is on the deadline of a head.
     pub(super) fn answered(&self) {
-        self.0.store(WAITING, Ordering::Relaxed);
+        self.step.store(WAITING, Ordering::Relaxed);
     }
 
     /// Whether a request is being answered.
@@ -52,8 +62,13 @@ impl Progress {
         self.get() == BUSY
     }
 
+    /// The answer is the last one, and was given to a request whose body has perhaps not been read.
+    pub(super) fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+    }
+
     fn get(&self) -> u8 {
-        self.0.load(Ordering::Relaxed)
+        self.step.load(Ordering::Relaxed)
     }
 }
 
@@ -75,6 +90,7 @@ pub(super) struct Watched<S> {
     head: Option<Pin<Box<Sleep>>>,
     stall: Option<Patience>,
     half_closed: Option<Patience>,
+    linger: Option<Pin<Box<Sleep>>>,
 }
 
 /// A timer that starts over when bytes were written while it ran. So it fires after one to two periods of stillness.
@@ -103,7 +119,16 @@ impl Patience {
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, progress: Arc<Progress>, deadlines: Deadlines) -> Self {
-        Self { stream, progress, deadlines, written: 0, head: None, stall: None, half_closed: None }
+        Self {
+            stream,
+            progress,
+            deadlines,
+            written: 0,
+            head: None,
+            stall: None,
+            half_closed: None,
+            linger: None,
+        }
     }
 
     /// The client has nothing for us just now.
@@ -149,6 +174,28 @@ impl<S> Watched<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> Watched<S> {
+    /// Nothing more is sent. Reads what still comes, and forgets it, until the client has seen that.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut waste = [0; 4096];
+        // Between two requests nothing is on its way, and nobody should wait for a client that keeps its end open.
+        let mut sending = self.progress.get() == HEAD || self.progress.cut.load(Ordering::Relaxed);
+        loop {
+            let mut buffer = ReadBuf::new(&mut waste);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => sending = true,
+                Poll::Pending if sending => break,
+                _ => return Poll::Ready(()),
+            }
+            if self.linger.as_ref().is_some_and(|linger| linger.is_elapsed()) {
+                return Poll::Ready(());
+            }
+        }
+        self.progress.cut();
+        self.linger.as_mut().map_or(Poll::Ready(()), |linger| linger.as_mut().poll(cx))
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -160,7 +207,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         match Pin::new(&mut this.stream).poll_read(cx, buffer) {
             Poll::Ready(Ok(())) if buffer.filled().len() > before => {
                 if this.progress.get() == WAITING {
-                    this.progress.0.store(HEAD, Ordering::Relaxed);
+                    this.progress.step.store(HEAD, Ordering::Relaxed);
                     this.head = None;
                 }
                 Poll::Ready(Ok(()))
@@ -172,7 +219,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let taken = Pin::new(&mut this.stream).poll_write(cx, bytes);
@@ -198,6 +245,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        if this.linger.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            this.linger = Some(Box::pin(sleep(LINGER)));
+        }
+        this.poll_linger(cx).map(Ok)
     }
 }

@@ -10,6 +10,7 @@
 //! * `mint`: what the token endpoint can do to a request
 //! * `process`: the real binary: first contact, credentials, signals, streams, large bodies, the SDK
 //! * `secrets`: the scan of all output finds what it looks for
+//! * `vectors`: the guard, by bytes on a socket of the built binary
 //! * `simulator`: the simulated Airbyte against its real clients
 
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests are not seen as tests by the lints")]
@@ -26,3 +27,4 @@ mod mint;
 mod process;
 mod secrets;
 mod simulator;
+mod vectors;

@@ -72,6 +72,18 @@ impl Talk {
         Head(bytes)
     }
 
+    /// A message head, or `None` if the other side closes or resets before there is one.
+    pub(crate) async fn try_head(&mut self) -> Option<Head> {
+        loop {
+            if let Some(at) = self.buffer.windows(4).position(|w| w == b"\r\n\r\n") {
+                return Some(Head(self.buffer.drain(..at + 4).collect()));
+            }
+            if !self.more().await {
+                return None;
+            }
+        }
+    }
+
     pub(crate) async fn exactly(&mut self, n: usize) -> Vec<u8> {
         while self.buffer.len() < n {
             let more = self.more().await;

@@ -1,0 +1,1 @@
+//! How a body that passes is framed on its way to upstream.
