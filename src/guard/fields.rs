@@ -8,6 +8,10 @@ use super::refusal::{Kind, Refusal};
 /// The largest field value passed on: half of what Airbyte takes for all fields together.
 pub(super) const MAX_VALUE: usize = 16 * 1024;
 
+/// The largest sum of all fields as they are written, each with its colon, space and line end. The parser's own limit
+/// is one of its buffer, which a head that comes in one piece may exceed almost twice.
+pub(super) const MAX_FIELDS: usize = 64 * 1024;
+
 /// How often a field occurs, and the value where that is once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Field<'h> {
@@ -56,11 +60,17 @@ impl<'h> Fields<'h> {
     /// One walk; refuses only what is too large to look at.
     pub(super) fn collect(headers: &'h HeaderMap) -> Result<Self, Refusal> {
         let mut fields = Self::default();
+        let mut size = 0;
         for (name, value) in headers {
+            size += name.as_str().len() + value.len() + ": \r\n".len();
             if value.len() > MAX_VALUE {
                 return Err(too_large(name));
             }
             fields.sort_in(name, value);
+        }
+        if size > MAX_FIELDS {
+            let detail = format!("the header fields are larger than {MAX_FIELDS} bytes together");
+            return Err(Refusal::new(Kind::HeaderTooLarge, "limit", detail).closing());
         }
         Ok(fields)
     }
