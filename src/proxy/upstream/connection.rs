@@ -130,7 +130,11 @@ impl Connection {
             let share = h2.share();
             return Ok(Self::H2(h2, share));
         }
-        let (sender, driver) = http1::handshake(io).await?;
+        let (sender, driver) = http1::Builder::new()
+            // Also the most that is read ahead of a caller who does not read.
+            .max_buf_size(MAX_RESPONSE_HEAD as usize)
+            .handshake(io)
+            .await?;
         tokio::spawn(async move { drop(driver.await) });
         Ok(Self::H1(H1 { sender, born, reused: false }))
     }
