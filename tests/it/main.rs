@@ -10,6 +10,7 @@
 //! * `mint`: what the token endpoint can do to a request
 //! * `process`: the real binary: first contact, credentials, signals, streams, large bodies, the SDK
 //! * `secrets`: the scan of all output finds what it looks for
+//! * `slow`: clients that take their time
 //! * `vectors`: the guard, by bytes on a socket of the built binary
 //! * `simulator`: the simulated Airbyte against its real clients
 
@@ -27,4 +28,5 @@ mod mint;
 mod process;
 mod secrets;
 mod simulator;
+mod slow;
 mod vectors;
