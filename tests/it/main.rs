@@ -10,11 +10,13 @@
 //! * `mint`: what the token endpoint can do to a request
 //! * `process`: the real binary: first contact, credentials, signals, streams, large bodies, the SDK
 //! * `secrets`: the scan of all output finds what it looks for
+//! * `simulator`: the simulated Airbyte against its real clients
 //! * `slow`: clients that take their time
 //! * `vectors`: the guard, by bytes on a socket of the built binary
-//! * `simulator`: the simulated Airbyte against its real clients
 
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests are not seen as tests by the lints")]
+#![allow(clippy::too_many_lines, reason = "a table of vectors is as long as it has to be")]
+#![allow(clippy::print_stdout, reason = "what was measured is shown with --nocapture")]
 
 mod architecture;
 mod authorize;

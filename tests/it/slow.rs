@@ -41,7 +41,7 @@ async fn airbyte(request: Request<Incoming>) -> Response<Body> {
     if request.uri().path() == "/v1/large" {
         let (pieces, body) = piecemeal();
         // One block of memory, sent again and again.
-        let block = Bytes::from_static(&[b'x'; 64 * 1024]);
+        let block = Bytes::from(vec![b'x'; 64 * 1024]);
         for _ in 0..ANSWER / block.len() {
             let _ = pieces.send(Ok(block.clone()));
         }

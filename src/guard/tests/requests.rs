@@ -128,9 +128,8 @@ fn sizes_end_where_the_limits_say() {
         let last = long(last);
         head("GET", "/v1", &[("a", &most), ("b", &most), ("c", &most), ("d", &last)])
     };
-    let written = |head: &http::request::Parts| {
-        head.headers.iter().map(|(n, v)| n.as_str().len() + v.len() + 4).sum::<usize>()
-    };
+    let written =
+        |head: &Parts| head.headers.iter().map(|(n, v)| n.as_str().len() + v.len() + 4).sum::<usize>();
     let rest = fields::MAX_FIELDS - written(&all(0));
     assert_eq!(verdict(&guard(), &loopback(), &all(rest)), PASS);
     assert_eq!(verdict(&guard(), &loopback(), &all(rest + 1)), Err(Kind::HeaderTooLarge));

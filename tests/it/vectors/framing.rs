@@ -42,7 +42,7 @@ async fn a_body_has_one_framing_whatever_the_client_said() {
         let (lengths, codings, sent) = sent(lines, body).await;
         match length {
             Some(length) => {
-                assert_eq!((lengths, codings.len(), &*sent), (vec![length.to_owned()], 0, "{}"), "{lines}")
+                assert_eq!((lengths, codings.len(), &*sent), (vec![length.to_owned()], 0, "{}"), "{lines}");
             }
             // No extension and no trailer travels.
             None => assert_eq!(

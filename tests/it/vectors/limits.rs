@@ -134,19 +134,19 @@ async fn a_head_has_no_effect_before_its_last_byte() {
 async fn a_connection_too_many_is_closed_at_once_and_room_returns() {
     let stage = stage(&[("AIRBYTE_PROXY_LIMITS_CONNECTIONS", "2")]).await;
     let live = with("GET /-/live HTTP/1.1", "");
-    let mut held = Vec::new();
+    let mut kept = Vec::new();
     for _ in 0..2 {
         let mut talk = stage.proxy.talk().await;
         talk.say(&live).await;
         assert!(soon(answer(&mut talk)).await.is_some());
-        held.push(talk);
+        kept.push(talk);
     }
     for _ in 0..5 {
         let mut refused = stage.proxy.talk().await;
         let _ = refused.try_say(&live).await;
         assert_eq!(refused.rest_text().await, "");
     }
-    held.pop();
+    kept.pop();
     let served = async {
         loop {
             let mut talk = stage.proxy.talk().await;
@@ -164,11 +164,11 @@ async fn a_request_too_many_is_refused_at_once_and_not_queued() {
     let stage = stage(&[("AIRBYTE_PROXY_LIMITS_IN_FLIGHT", "2")]).await;
     let gate = Gate::new();
     stage.airbyte.set_api_fault(Some(ApiFault::Hold(gate.clone())));
-    let mut held = Vec::new();
+    let mut kept = Vec::new();
     for _ in 0..2 {
         let mut talk = stage.proxy.talk().await;
         talk.say(with(GET, "")).await;
-        held.push(talk);
+        kept.push(talk);
     }
     soon(stage.airbyte.until(|counts| counts.requests == 2)).await;
     for _ in 0..20 {
@@ -183,7 +183,7 @@ async fn a_request_too_many_is_refused_at_once_and_not_queued() {
     }
     assert_eq!(stage.asked().0, 2, "what was refused is not waiting somewhere");
     gate.open();
-    for talk in &mut held {
+    for talk in &mut kept {
         assert_eq!(soon(answer(talk)).await.expect("an answer").0.first_line(), "HTTP/1.1 200 OK");
     }
 }
