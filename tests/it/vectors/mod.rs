@@ -87,10 +87,9 @@ async fn attempt(stage: &Stage, bytes: &[u8], expect: Expect) -> Option<String> 
     let status: u16 = head.first_line().get(9..12).and_then(|s| s.parse().ok()).unwrap_or_default();
     let (wanted, problem, closes) = match expect {
         Passes(status) | Local(status) => (status, None, false),
-        PassesAndCloses(status) => (status, None, true),
+        PassesAndCloses(status) | NotHttp(status) => (status, None, true),
         Refused(status, problem) => (status, Some(problem), false),
         Closed(status, problem) | Broken(status, problem) => (status, Some(problem), true),
-        NotHttp(status) => (status, None, true),
         Silence => return Some(head.text()),
     };
     let text = format!("{}{}", head.text(), show(&body));
