@@ -1,4 +1,4 @@
-//! A headless Chromium, spoken to over a pipe (the DevTools protocol, one JSON text and a NUL each).
+//! A headless Chromium, spoken to over a pipe (the `DevTools` protocol, one JSON text and a NUL each).
 
 use std::process::Stdio;
 
