@@ -146,7 +146,8 @@ async fn slow_ones_hurt_nobody(speaks: Speaks, memory: u64) {
     over.store(true, Ordering::Relaxed);
     for client in good_ones {
         let answered = soon(client).await.expect("every answer of a good client is a good one");
-        assert!(answered > 50, "{answered} answers in all that time");
+        // That they come is the point; how many depends on what else the machine does.
+        assert!(answered >= 5, "{answered} answers in all that time");
     }
     all(readers, "readers").await;
     let peak = proxy.peak_memory();
