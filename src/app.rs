@@ -6,18 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Response, StatusCode};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
 use crate::clock::{Clock, Jitter};
 use crate::config::Config;
-use crate::control::{self, Control, ControlState, Readiness, Status, TokenReadiness};
+use crate::control::{Control, ControlState, Readiness, Status, TokenReadiness};
 use crate::guard::{self, Guard, Keys};
 use crate::mint::{self, HttpMinter};
 use crate::outbound::{Outbound, OutboundError};
-use crate::proxy::problem::{self, Problem};
 use crate::proxy::upstream::SetupError;
 use crate::proxy::{Proxy, Shared};
 use crate::secret::{ClientKeys, Fingerprint, KeysDir, KeysError, KeysFingerprint, KeysRead, Source};
@@ -301,11 +299,5 @@ impl ControlState for State {
                 next_attempt_in: token.next_attempt,
             },
         }
-    }
-
-    fn problem(&self, status: StatusCode, kind: &'static str, detail: &str) -> Response<control::Body> {
-        let title = "The proxy's own routes have no answer to this";
-        let kind = problem::Kind { name: kind, title, status, proxy_error: "http_request_error" };
-        Problem::new(kind, detail).response(false).map(control::Body::from)
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod airbyte;
 pub mod app;
+mod browser;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -10,6 +11,7 @@ pub mod demo;
 pub mod guard;
 pub mod mint;
 pub mod outbound;
+pub mod problem;
 pub mod proxy;
 pub mod secret;
 pub mod server;

@@ -9,13 +9,17 @@ use axum::Router;
 pub use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, LOCATION, SERVER, VARY,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, LOCATION, SERVER, VARY,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use tower::ServiceExt;
+
+use crate::browser::{self, wants_page};
+use crate::guard::FAVICON;
+use crate::problem::{METHOD_NOT_ALLOWED, Problem, UNKNOWN_PATH};
 
 mod pages;
 mod readiness;
@@ -26,9 +30,6 @@ pub use readiness::{Readiness, Status, TokenReadiness};
 pub trait ControlState: Send + Sync + 'static {
     /// Whether a request sent now would be forwarded.
     fn readiness(&self) -> Readiness;
-
-    /// One of our own errors, in the format of all others. `kind` is the last part of its type.
-    fn problem(&self, status: StatusCode, kind: &'static str, detail: &str) -> Response;
 }
 
 /// Answers the control routes. Cloning is a reference count.
@@ -48,13 +49,16 @@ impl Control {
             .route("/-/", get(home))
             .route("/-/live", get(live))
             .route("/-/ready", get(ready))
+            // Nothing to show, and nothing that would have to be told as an error at each visit.
+            .route(FAVICON, get(async || StatusCode::NO_CONTENT))
             .method_not_allowed_fallback(method_not_allowed)
             .fallback(unknown)
             .with_state(state);
         Self { router }
     }
 
-    /// Answers `request`, whose path is `/` or begins with `/-`.
+    /// Answers `request`, which the guard has found to be for [`Route::Root`](crate::guard::Route::Root) or
+    /// [`Route::Control`](crate::guard::Route::Control).
     pub async fn respond<B>(&self, request: http::Request<B>) -> http::Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -66,27 +70,24 @@ impl Control {
     }
 }
 
-const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
-const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
-
 /// What a page may do: show itself, with its own style, in no frame.
 const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
      frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 );
-/// What anything else may do in a browser.
-const DATA_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; sandbox");
 
 /// By which another airbyte-proxy that finds its port taken knows us.
 const WHO: HeaderValue = HeaderValue::from_static(concat!("airbyte-proxy/", env!("CARGO_PKG_VERSION")));
 
-/// Headers of every control answer.
+/// Headers of every control answer. A policy that it has already stays.
 fn protect(headers: &mut HeaderMap) {
+    let policy = headers.remove(CONTENT_SECURITY_POLICY);
+    browser::protect(headers);
+    if let Some(policy) = policy {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
     headers.insert(SERVER, WHO);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
-    headers.entry(CONTENT_SECURITY_POLICY).or_insert(DATA_POLICY);
 }
 
 async fn live() -> Response {
@@ -99,7 +100,7 @@ async fn ready(State(state): State<Shared>) -> Response {
 }
 
 async fn root(headers: HeaderMap) -> Response {
-    if wants_html(&headers) {
+    if wants_page(&headers) {
         let mut response = StatusCode::SEE_OTHER.into_response();
         response.headers_mut().insert(LOCATION, HeaderValue::from_static("/-/"));
         response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
@@ -109,7 +110,7 @@ async fn root(headers: HeaderMap) -> Response {
 }
 
 async fn home(State(state): State<Shared>, headers: HeaderMap) -> Response {
-    if !wants_html(&headers) {
+    if !wants_page(&headers) {
         return plain(&headers);
     }
     let page = pages::home(&base_url(&headers), &state.readiness());
@@ -126,34 +127,20 @@ fn plain(headers: &HeaderMap) -> Response {
     (head, pages::help(&base_url(headers))).into_response()
 }
 
-async fn unknown(State(state): State<Shared>, uri: Uri) -> Response {
+async fn unknown(uri: Uri, headers: HeaderMap) -> Response {
     // `/-` without its end is what people type.
     let detail = if uri.path() == "/-" {
         "the control routes begin with /-/"
     } else {
         "there is no such control route; GET /-/ says what there is"
     };
-    state.problem(StatusCode::NOT_FOUND, "unknown-path", detail)
+    Problem::new(UNKNOWN_PATH, detail).response(wants_page(&headers)).map(Body::from)
 }
 
-async fn method_not_allowed(State(state): State<Shared>) -> Response {
-    let detail = "control routes only tell: they take GET and HEAD";
-    let mut response = state.problem(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail);
-    response.headers_mut().insert(http::header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-    response
-}
-
-/// Whether a browser asks. Only they name the type; curl takes anything.
-fn wants_html(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|range| {
-            let media = range.split(';').next().unwrap_or_default();
-            media.trim().eq_ignore_ascii_case("text/html")
-        })
+async fn method_not_allowed(headers: HeaderMap) -> Response {
+    let mut problem = Problem::new(METHOD_NOT_ALLOWED, "control routes only tell: they take GET and HEAD");
+    problem.fields.push((ALLOW, HeaderValue::from_static("GET, HEAD")));
+    problem.response(wants_page(&headers)).map(Body::from)
 }
 
 /// The address the caller used, so that what it is told to call is what works for it.

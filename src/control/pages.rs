@@ -1,8 +1,7 @@
 //! What people read: a page for browsers, five lines for terminals.
 
-use std::fmt;
-
 use super::Readiness;
+use crate::browser::Html;
 
 /// For a terminal.
 pub(super) fn help(base: &str) -> String {
@@ -48,27 +47,4 @@ client id and secret, anything will do.</p>
 </html>
 "#
     )
-}
-
-/// Text within a page.
-struct Html<'a>(&'a str);
-
-impl fmt::Display for Html<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = self.0;
-        while let Some(at) = rest.find(['<', '>', '&', '"', '\'']) {
-            let (plain, tail) = rest.split_at(at);
-            let (special, after) = tail.split_at(1);
-            f.write_str(plain)?;
-            f.write_str(match special {
-                "<" => "&lt;",
-                ">" => "&gt;",
-                "&" => "&amp;",
-                "\"" => "&quot;",
-                _ => "&#39;",
-            })?;
-            rest = after;
-        }
-        f.write_str(rest)
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::http::header::ACCEPT;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
 
@@ -12,10 +13,6 @@ struct Told(Readiness);
 impl ControlState for Told {
     fn readiness(&self) -> Readiness {
         self.0.clone()
-    }
-
-    fn problem(&self, status: StatusCode, kind: &'static str, detail: &str) -> Response {
-        (status, [(CONTENT_TYPE, "application/problem+json")], format!("{kind}: {detail}")).into_response()
     }
 }
 
@@ -130,17 +127,40 @@ async fn ready_tells_how_the_token_does() {
 
 #[tokio::test]
 async fn unknown_routes_and_methods_are_problems_in_the_common_format() {
+    let problem = |head: &http::response::Parts, body: &str| -> String {
+        assert_eq!(head.headers[CONTENT_TYPE], "application/problem+json");
+        assert!(head.headers["proxy-status"].to_str().expect("text").starts_with("airbyte-proxy; error="));
+        let told: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        told["type"].as_str().expect("a type").to_owned()
+    };
     for path in ["/-/nothing", "/-", "/-/live/"] {
-        let (head, body) = ask(well(), "GET", path, BROWSER).await;
+        let (head, body) = ask(well(), "GET", path, "*/*").await;
         assert_eq!(head.status, StatusCode::NOT_FOUND, "{path}");
-        assert!(body.starts_with("unknown-path: "), "{body}");
+        assert_eq!(problem(&head, &body), "urn:airbyte-proxy:problem:unknown-path");
     }
     let (head, body) = ask(well(), "POST", "/-/ready", "*/*").await;
     assert_eq!(head.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(head.headers["allow"], "GET, HEAD");
-    assert!(body.starts_with("method-not-allowed: "), "{body}");
+    assert_eq!(problem(&head, &body), "urn:airbyte-proxy:problem:method-not-allowed");
     let (head, body) = ask(well(), "HEAD", "/-/ready", "*/*").await;
     assert_eq!((head.status, body.as_str()), (StatusCode::OK, ""));
+}
+
+#[tokio::test]
+async fn a_browser_at_an_unknown_route_gets_words() {
+    for (method, path, status) in [("GET", "/-/nothing", 404), ("GET", "/-", 404), ("POST", "/-/", 405)] {
+        let (head, body) = ask(well(), method, path, BROWSER).await;
+        assert_eq!(head.status, status, "{path}");
+        assert_eq!(head.headers[CONTENT_TYPE], "text/html; charset=utf-8", "{path}");
+        assert!(body.contains("<h1>") && head.headers.contains_key("proxy-status"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn there_is_no_icon_and_that_is_no_error() {
+    let (head, body) = ask(well(), "GET", "/favicon.ico", "image/avif,*/*;q=0.8").await;
+    assert_eq!((head.status, body.as_str()), (StatusCode::NO_CONTENT, ""));
+    assert!(!head.headers.contains_key("proxy-status"));
 }
 
 #[tokio::test]
@@ -148,14 +168,4 @@ async fn a_page_shows_markup_as_text() {
     let readiness = Readiness { reason: Some("<b>&'\"".into()), ..well() };
     let (_, page) = ask(readiness, "GET", "/-/", BROWSER).await;
     assert!(page.contains(": &lt;b&gt;&amp;&#39;&quot; ("), "{page}");
-}
-
-#[test]
-fn only_a_client_that_names_html_is_a_browser() {
-    let wants = |accept: &'static str| {
-        wants_html(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]))
-    };
-    assert!(wants(BROWSER) && wants("application/json, Text/HTML;q=0.1"));
-    assert!(!wants("*/*") && !wants("text/*") && !wants("application/json") && !wants("text/html2"));
-    assert!(!wants_html(&HeaderMap::new()));
 }

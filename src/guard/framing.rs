@@ -4,7 +4,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::fields::{Field, Fields};
-use super::refusal::{Kind, Refusal, Shown};
+use super::refusal::{Refusal, Shown};
+use crate::problem;
 
 /// The longest method passed on, in bytes.
 pub(super) const MAX_METHOD: usize = 32;
@@ -32,7 +33,7 @@ fn judge_codings(headers: &HeaderMap) -> Result<(), Refusal> {
     if let Some(coding) = codings().find(|c| !c.is_empty() && !c.eq_ignore_ascii_case(b"chunked")) {
         let coding = Shown(coding);
         return Err(Refusal::new(
-            Kind::UnsupportedTransferCoding,
+            problem::UNSUPPORTED_TRANSFER_CODING,
             "rfc9112",
             format!("the transfer coding \"{coding}\" is not supported; only chunked is"),
         )
@@ -42,7 +43,7 @@ fn judge_codings(headers: &HeaderMap) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::new(
-        Kind::InvalidRequest,
+        problem::INVALID_REQUEST,
         "rfc9112",
         "Transfer-Encoding must be given once and name chunked once, or where the body ends is in doubt",
     )
@@ -55,7 +56,7 @@ pub(super) fn check_sizes(head: &Parts) -> Result<(), Refusal> {
     if method.len() > MAX_METHOD {
         let len = method.len();
         return Err(Refusal::new(
-            Kind::MethodTooLong,
+            problem::METHOD_TOO_LONG,
             "limit",
             format!("the method has {len} bytes; at most {MAX_METHOD} are passed on"),
         ));
@@ -63,7 +64,7 @@ pub(super) fn check_sizes(head: &Parts) -> Result<(), Refusal> {
     let len = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     if len > MAX_TARGET {
         return Err(Refusal::new(
-            Kind::UriTooLong,
+            problem::URI_TOO_LONG,
             "limit",
             format!("path and query have {len} bytes; at most {MAX_TARGET} are passed on"),
         ));
@@ -82,7 +83,7 @@ pub(super) fn check_method(method: &Method) -> Result<(), Refusal> {
 }
 
 fn refused_method(detail: &str) -> Refusal {
-    Refusal::new(Kind::MethodNotAllowed, "method", detail).allowing(METHODS)
+    Refusal::new(problem::METHOD_NOT_ALLOWED, "method", detail).allowing(METHODS)
 }
 
 /// An `Upgrade` is an offer that may be ignored, but whoever offers a WebSocket can use nothing else.
@@ -91,7 +92,7 @@ pub(super) fn check_upgrade(fields: &Fields<'_>) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::new(
-        Kind::UpgradeRefused,
+        problem::UPGRADE_REFUSED,
         "upgrade",
         "Upgrade: websocket: the Airbyte API has no WebSockets, and the proxy passes none on",
     ))
@@ -102,7 +103,11 @@ pub(super) fn check_expect(fields: &Fields<'_>) -> Result<(), Refusal> {
     if !fields.odd_expectation {
         return Ok(());
     }
-    Err(Refusal::new(Kind::ExpectationFailed, "rfc9110", "the only expectation known here is 100-continue"))
+    Err(Refusal::new(
+        problem::EXPECTATION_FAILED,
+        "rfc9110",
+        "the only expectation known here is 100-continue",
+    ))
 }
 
 /// `Max-Forwards` of an OPTIONS request (RFC 9110 §7.6.2); of any other it means nothing.
@@ -120,7 +125,7 @@ pub(super) fn max_forwards(method: &Method, field: Field<'_>) -> Result<Option<u
     let number = std::str::from_utf8(value).ok().filter(|_| digits).and_then(|text| text.parse().ok());
     number.map(Some).ok_or_else(|| {
         Refusal::new(
-            Kind::InvalidRequest,
+            problem::INVALID_REQUEST,
             "rfc9110",
             "Max-Forwards must be given once and be a decimal number",
         )

@@ -15,7 +15,8 @@ use http::{HeaderMap, HeaderName, header};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::refusal::{Kind, Refusal};
+use super::refusal::Refusal;
+use crate::problem;
 
 /// The header of our own that carries a key, for clients whose `Authorization` is taken.
 const OWN: HeaderName = HeaderName::from_static("airbyte-proxy-key");
@@ -146,7 +147,7 @@ pub(super) fn required(shown: &Carried) -> Refusal {
         _ => "this proxy asks for a client key",
     };
     Refusal::new(
-        Kind::KeyRequired,
+        problem::KEY_REQUIRED,
         "guard.keys_dir",
         format!(
             "{what}; send one as \"Authorization: Bearer KEY\", as the password of Basic (curl -u :KEY), or as \

@@ -39,16 +39,16 @@ use self::origin::Origins;
 use self::policy::Asked;
 use self::refusal::Shown;
 use crate::airbyte::BaseUrl;
+use crate::problem;
 use crate::server::Peer;
 
-pub use self::fields::is_imitation;
 pub use self::host::{HostError, HostName};
 pub use self::keys::{Client, Keys, is_client_name};
 pub use self::origin::{Cors, Origin, OriginError};
 pub use self::pattern::PatternError;
 pub use self::policy::{Access, Ceiling, Policy, Rule, RuleError};
-pub use self::refusal::{Kind, Refusal};
-pub use self::target::{Api, Route};
+pub use self::refusal::Refusal;
+pub use self::target::{Api, FAVICON, Route};
 
 /// Validated settings of the guard. The default serves this machine, over TCP.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -277,7 +277,7 @@ impl Guard {
                 "; better, give containers a client key (guard.keys_dir): any network may claim this name",
             );
         }
-        Err(Refusal::new(Kind::HostNotAllowed, "guard.allowed_hosts", detail))
+        Err(Refusal::new(problem::HOST_NOT_ALLOWED, "guard.allowed_hosts", detail))
     }
 
     fn check_policy(&self, route: Route, head: &Parts, client: Option<&Client>) -> Result<(), Refusal> {
@@ -286,7 +286,7 @@ impl Guard {
         };
         if api == Api::Config && !self.config_api {
             return Err(Refusal::new(
-                Kind::UnknownPath,
+                problem::UNKNOWN_PATH,
                 "upstream.config_api_url",
                 "the Configuration API (/api/v1) is not open here; to open it, set upstream.config_api_url. The public \
                  API is below /v1/",
@@ -298,7 +298,7 @@ impl Guard {
 }
 
 fn stranger(detail: impl Into<String>) -> Refusal {
-    Refusal::new(Kind::PeerNotAllowed, "peer", detail).closing()
+    Refusal::new(problem::PEER_NOT_ALLOWED, "peer", detail).closing()
 }
 
 /// What orchestrators and our own `healthcheck` ask, with no key at hand.
@@ -314,7 +314,7 @@ fn is_page(head: &Parts) -> bool {
 /// One `Host`, well formed (RFC 9112 §3.2). HTTP/1.0 clients may leave it out; we do not let them, since a request
 /// that somebody makes a server send might.
 fn authority(host: Field<'_>) -> Result<Authority<'_>, Refusal> {
-    let invalid = |detail: String| Refusal::new(Kind::HostInvalid, "rfc9112", detail);
+    let invalid = |detail: String| Refusal::new(problem::HOST_INVALID, "rfc9112", detail);
     match host {
         Field::One(value) => Authority::parse(value.as_bytes())
             .map_err(|error| invalid(format!("the Host header is not a host and port: {error}"))),

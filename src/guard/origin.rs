@@ -10,8 +10,9 @@ use http::HeaderValue;
 
 use super::fields::{Field, Fields};
 use super::host::{Authority, HostError, HostName};
-use super::refusal::{Kind, Refusal, Shown};
+use super::refusal::{Refusal, Shown};
 use crate::airbyte::BaseUrl;
+use crate::problem;
 
 /// A web origin: an entry of `guard.allowed_origins`. Kept as browsers write it, so that comparing is comparing bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +139,7 @@ impl Origins {
         }
         if !fields.preflight_method.is_absent() {
             return Err(Refusal::new(
-                Kind::OriginNotAllowed,
+                problem::ORIGIN_NOT_ALLOWED,
                 "guard.allowed_origins",
                 "a browser asks on behalf of a web page of another origin (Access-Control-Request-Method); no page \
                  may, except those of guard.allowed_origins",
@@ -174,12 +175,12 @@ fn foreign_origin(origin: Field<'_>) -> Refusal {
         },
         _ => "there is more than one Origin header".to_owned(),
     };
-    Refusal::new(Kind::OriginNotAllowed, "guard.allowed_origins", detail)
+    Refusal::new(problem::ORIGIN_NOT_ALLOWED, "guard.allowed_origins", detail)
 }
 
 fn foreign_site() -> Refusal {
     Refusal::new(
-        Kind::OriginNotAllowed,
+        problem::ORIGIN_NOT_ALLOWED,
         "guard.allowed_origins",
         "a web page of another origin wants to use the proxy (Sec-Fetch-Site); no page may, except those of \
          guard.allowed_origins, and those only by fetch with CORS. To open an API address from a link, paste it into \

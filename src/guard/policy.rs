@@ -9,9 +9,10 @@ use http::Method;
 
 use super::keys::is_client_name;
 use super::pattern::{Care, Pattern, PatternError, same, segments};
-use super::refusal::{Kind, Refusal, Shown};
+use super::refusal::{Refusal, Shown};
 use super::target::Api;
 use crate::airbyte::known::{self, CONFIG_OPERATIONS, CREDENTIALS, Effect};
+use crate::problem;
 
 /// How much is possible at all. Whatever rules say, this only takes away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -300,9 +301,9 @@ fn beyond(access: Access, asked: Asked<'_>, capped_by: Option<&str>) -> Refusal 
     let rule = if capped_by.is_some() { "policy ceiling" } else { rule };
     // In the public API it is the method that is wrong, whatever the path.
     if access == Access::ReadOnly && asked.api == Api::Public {
-        return Refusal::new(Kind::MethodNotAllowed, rule, detail).allowing("GET, HEAD, OPTIONS");
+        return Refusal::new(problem::METHOD_NOT_ALLOWED, rule, detail).allowing("GET, HEAD, OPTIONS");
     }
-    Refusal::new(Kind::PathNotAllowed, rule, detail)
+    Refusal::new(problem::PATH_NOT_ALLOWED, rule, detail)
 }
 
 // === rules ===
@@ -315,12 +316,12 @@ fn denied_by(number: usize, rule: &Rule, asked: Asked<'_>, capped_by: Option<&st
             "{asked}: policy.rules[{number}] says \"{rule}\"; an allow rule before it would let this pass",
         ),
     };
-    Refusal::new(Kind::PathNotAllowed, format!("{label}[{number}]"), detail)
+    Refusal::new(problem::PATH_NOT_ALLOWED, format!("{label}[{number}]"), detail)
 }
 
 fn credentials_are_capped(asked: Asked<'_>, source: &str) -> Refusal {
     let detail = format!("{asked} is denied by default, and no rule may allow it{}", Capped(Some(source)));
-    Refusal::new(Kind::PathNotAllowed, "policy ceiling", detail)
+    Refusal::new(problem::PATH_NOT_ALLOWED, "policy ceiling", detail)
 }
 
 // === defaults ===
@@ -330,7 +331,7 @@ fn check_defaults(asked: Asked<'_>) -> Result<(), Refusal> {
         Api::Public => check_credentials(asked),
         Api::Config if effect(asked).is_some() => Ok(()),
         Api::Config => Err(Refusal::new(
-            Kind::PathNotAllowed,
+            problem::PATH_NOT_ALLOWED,
             "default denial",
             format!(
                 "{asked}: of the Configuration API only the operations that PyAirbyte and Dagster call pass by \
@@ -352,7 +353,7 @@ fn check_credentials(asked: Asked<'_>) -> Result<(), Refusal> {
     match denied {
         None => Ok(()),
         Some(credentials) => Err(Refusal::new(
-            Kind::PathNotAllowed,
+            problem::PATH_NOT_ALLOWED,
             "default denial",
             format!(
                 "{asked} answers with {}, so it is denied by default; {}",

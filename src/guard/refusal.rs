@@ -1,131 +1,12 @@
-//! What the guard says when it says no: a stable type, a status, and one sentence that teaches.
+//! What the guard says when it says no: a kind of problem, and one sentence that teaches.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use http::StatusCode;
+use http::header::{self, HeaderValue};
 
 use super::keys::Client;
-
-/// The stable types of refusal. Their [suffixes](Kind::suffix) end the problem types of RFC 9457 and label metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// Whoever is at the other end of the connection may not use it at all.
-    PeerNotAllowed,
-    /// `Host` is missing, repeated, or no host.
-    HostInvalid,
-    /// `Host` is well formed and not one of our names: DNS rebinding, or a name nobody has configured yet.
-    HostNotAllowed,
-    /// A web page of another origin is asking.
-    OriginNotAllowed,
-    /// Client keys are on, and the request carries none that is good.
-    KeyRequired,
-    /// Not a request that RFC 9110, 9112 or 3986 would recognise, or one that two readers might read differently.
-    InvalidRequest,
-    /// The request target is too long.
-    UriTooLong,
-    /// A header field is too large.
-    HeaderTooLarge,
-    /// The method is too long to be one.
-    MethodTooLong,
-    /// The method is refused whatever the path.
-    MethodNotAllowed,
-    /// The policy forbids this method on this path.
-    PathNotAllowed,
-    /// No such path here, and Airbyte would answer it with a misleading 401.
-    UnknownPath,
-    /// A transfer coding other than chunked.
-    UnsupportedTransferCoding,
-    /// An expectation other than `100-continue`.
-    ExpectationFailed,
-    /// Somebody asked for a WebSocket.
-    UpgradeRefused,
-}
-
-impl Kind {
-    /// The last part of the problem type.
-    pub fn suffix(self) -> &'static str {
-        match self {
-            Self::PeerNotAllowed => "peer-not-allowed",
-            Self::HostInvalid => "host-invalid",
-            Self::HostNotAllowed => "host-not-allowed",
-            Self::OriginNotAllowed => "origin-not-allowed",
-            Self::KeyRequired => "key-required",
-            Self::InvalidRequest => "invalid-request",
-            Self::UriTooLong => "uri-too-long",
-            Self::HeaderTooLarge => "header-too-large",
-            Self::MethodTooLong => "method-too-long",
-            Self::MethodNotAllowed => "method-not-allowed",
-            Self::PathNotAllowed => "path-not-allowed",
-            Self::UnknownPath => "unknown-path",
-            Self::UnsupportedTransferCoding => "unsupported-transfer-coding",
-            Self::ExpectationFailed => "expectation-failed",
-            Self::UpgradeRefused => "upgrade-refused",
-        }
-    }
-
-    /// The status of the response.
-    pub fn status(self) -> StatusCode {
-        match self {
-            Self::PeerNotAllowed | Self::HostNotAllowed | Self::OriginNotAllowed | Self::PathNotAllowed => {
-                StatusCode::FORBIDDEN
-            }
-            Self::KeyRequired => StatusCode::UNAUTHORIZED,
-            Self::HostInvalid | Self::InvalidRequest => StatusCode::BAD_REQUEST,
-            Self::UriTooLong => StatusCode::URI_TOO_LONG,
-            Self::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::UnknownPath => StatusCode::NOT_FOUND,
-            Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
-            Self::MethodTooLong | Self::UnsupportedTransferCoding | Self::UpgradeRefused => {
-                StatusCode::NOT_IMPLEMENTED
-            }
-        }
-    }
-
-    /// The `error` parameter of `Proxy-Status` (RFC 9209 §2.3).
-    pub fn proxy_status(self) -> &'static str {
-        match self {
-            Self::PeerNotAllowed
-            | Self::HostNotAllowed
-            | Self::OriginNotAllowed
-            | Self::KeyRequired
-            | Self::PathNotAllowed
-            | Self::MethodNotAllowed
-            | Self::UpgradeRefused => "http_request_denied",
-            Self::UnknownPath => "destination_not_found",
-            Self::HostInvalid
-            | Self::InvalidRequest
-            | Self::UriTooLong
-            | Self::HeaderTooLarge
-            | Self::MethodTooLong
-            | Self::UnsupportedTransferCoding
-            | Self::ExpectationFailed => "http_request_error",
-        }
-    }
-
-    /// The same for every refusal of this kind: the `title` of RFC 9457.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::PeerNotAllowed => "this client may not use the proxy",
-            Self::HostInvalid => "the Host header is missing or malformed",
-            Self::HostNotAllowed => "the proxy does not answer to this host name",
-            Self::OriginNotAllowed => "requests from other web sites are refused",
-            Self::KeyRequired => "a client key is required",
-            Self::InvalidRequest => "the request is malformed or ambiguous",
-            Self::UriTooLong => "the request target is too long",
-            Self::HeaderTooLarge => "a header field is too large",
-            Self::MethodTooLong => "the method is too long",
-            Self::MethodNotAllowed => "the method is not allowed",
-            Self::PathNotAllowed => "the policy does not allow this request",
-            Self::UnknownPath => "no such path",
-            Self::UnsupportedTransferCoding => "the transfer coding is not supported",
-            Self::ExpectationFailed => "the expectation cannot be met",
-            Self::UpgradeRefused => "WebSockets are not supported",
-        }
-    }
-}
+use crate::problem::{KEY_REQUIRED, Kind, Problem};
 
 /// A request that goes no further, and why.
 ///
@@ -182,15 +63,6 @@ impl Refusal {
         self.client.as_ref()
     }
 
-    /// The values of `WWW-Authenticate`, which a 401 must have (RFC 9110 §15.5.2). One line each: not every client
-    /// reads a list.
-    pub fn challenges(&self) -> &'static [&'static str] {
-        match self.kind {
-            Kind::KeyRequired => &["Basic realm=\"airbyte-proxy\"", "Bearer realm=\"airbyte-proxy\""],
-            _ => &[],
-        }
-    }
-
     /// The value of `Allow`, on a 405.
     pub fn allow(&self) -> Option<&'static str> {
         self.allow
@@ -199,6 +71,21 @@ impl Refusal {
     /// Whether the connection must be closed after the response, because where this request ends is in doubt.
     pub fn must_close(&self) -> bool {
         self.close
+    }
+}
+
+/// The values of `WWW-Authenticate`, which a 401 must have (RFC 9110 §15.5.2). One line each: not every client reads a
+/// list.
+static CHALLENGES: [&str; 2] = ["Basic realm=\"airbyte-proxy\"", "Bearer realm=\"airbyte-proxy\""];
+
+impl From<&Refusal> for Problem {
+    fn from(refusal: &Refusal) -> Self {
+        let challenges = if refusal.kind == KEY_REQUIRED { &CHALLENGES[..] } else { &[] };
+        let challenges = challenges.iter().map(|scheme| (header::WWW_AUTHENTICATE, *scheme));
+        let allow = refusal.allow.map(|methods| (header::ALLOW, methods));
+        let fields = allow.into_iter().chain(challenges);
+        let fields = fields.map(|(name, value)| (name, HeaderValue::from_static(value))).collect();
+        Self { fields, close: refusal.close, ..Self::new(refusal.kind, refusal.detail.as_str()) }
     }
 }
 

@@ -9,9 +9,10 @@ use http::Uri;
 use http::request::Parts;
 
 use super::host::Authority;
-use super::refusal::{Kind, Refusal, Shown};
+use super::refusal::{Refusal, Shown};
 use crate::airbyte::known;
 use crate::airbyte::paths::is_token_path;
+use crate::problem;
 
 /// Which of the two APIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,7 +28,7 @@ pub enum Api {
 pub enum Route {
     /// `/`.
     Root,
-    /// `/-/…`: ours.
+    /// `/-/…`: ours; and what browsers ask for beside whatever they are shown.
     Control,
     /// One of the token paths, whatever the method.
     Token,
@@ -46,6 +47,9 @@ pub enum Route {
 static PREFIXES: [(&str, Api); 3] =
     [("/v1", Api::Public), ("/api/public/v1", Api::Public), ("/api/v1", Api::Config)];
 
+/// Browsers ask for it unbidden, wherever they are shown anything.
+pub const FAVICON: &str = "/favicon.ico";
+
 impl Route {
     /// Sorts a path; `None` where nothing lives. Prefixes are literal: `/%761/jobs` is not the API.
     pub fn of(path: &str) -> Option<Self> {
@@ -55,7 +59,7 @@ impl Route {
         if is_token_path(path) {
             return Some(Self::Token);
         }
-        if path.starts_with("/-/") || path == "/-" {
+        if path.starts_with("/-/") || matches!(path, "/-" | FAVICON) {
             return Some(Self::Control);
         }
         PREFIXES.iter().find_map(|&(prefix, api)| {
@@ -113,7 +117,7 @@ fn check_absolute(uri: &Uri, authority: &str, used: &Authority<'_>) -> Result<()
 }
 
 fn invalid(detail: impl Into<String>) -> Refusal {
-    Refusal::new(Kind::InvalidRequest, "target", detail)
+    Refusal::new(problem::INVALID_REQUEST, "target", detail)
 }
 
 /// Names the likely right path: Airbyte would answer a wrong one with a 401 that misleads.
@@ -125,7 +129,7 @@ pub(super) fn unknown(path: &str) -> Refusal {
         }
         None => format!("{shown} is not a path of this proxy; the API is below /v1/, such as /v1/workspaces"),
     };
-    Refusal::new(Kind::UnknownPath, "unknown path", detail)
+    Refusal::new(problem::UNKNOWN_PATH, "unknown path", detail)
 }
 
 /// What is wrong with a path or query.
@@ -252,6 +256,9 @@ mod tests {
             ("/-", Some(Route::Control)),
             ("/-/", Some(Route::Control)),
             ("/-/ready", Some(Route::Control)),
+            ("/favicon.ico", Some(Route::Control)),
+            ("/v1/favicon.ico", api(Api::Public, 3)),
+            ("/favicon.ico/", None),
             ("/v1", api(Api::Public, 3)),
             ("/v1/jobs", api(Api::Public, 3)),
             ("/v1//jobs", api(Api::Public, 3)),

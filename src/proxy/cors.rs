@@ -4,7 +4,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::answer::Content;
-use super::headers::protect;
+use crate::browser::protect;
 use crate::guard::Guard;
 
 /// The Fetch standard counts HEAD, GET and POST as allowed anyway; some browsers' messages do not.

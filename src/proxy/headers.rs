@@ -6,6 +6,8 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use crate::browser::protect;
+
 /// Fields of one connection (RFC 9110 §7.6.1), in either direction.
 fn is_hop_by_hop(name: &str) -> bool {
     matches!(
@@ -41,15 +43,17 @@ fn is_dropped_from_response(name: &str) -> bool {
         || name.starts_with("access-control-")
 }
 
-/// Some servers read `Transfer_Encoding` as `Transfer-Encoding`; a field that only hides behind an underscore is
-/// judged by what it would become.
+/// `Transfer_Encoding` is a legal name and another field than `Transfer-Encoding`, but a server that hands its fields on
+/// through CGI variables cannot tell the two apart. So a name with an underscore is judged by what it would become, and
+/// is also dropped where it would become one that says how the message is to be read. Airbyte uses none.
 fn judged(name: &HeaderName, is_dropped: fn(&str) -> bool) -> bool {
     let name = name.as_str();
     if !name.contains('_') {
         return is_dropped(name);
     }
     let plain = name.replace('_', "-");
-    is_dropped(&plain) || plain == "content-length"
+    is_dropped(&plain)
+        || matches!(plain.as_str(), "content-length" | "content-type" | "content-encoding" | "max-forwards")
 }
 
 /// Options of `Connection` name further fields of this connection (RFC 9110 §7.6.1). The usual ones name none.
@@ -129,14 +133,6 @@ pub(super) fn for_caller(headers: HeaderMap) -> HeaderMap {
     // The caller's request had no Authorization, so RFC 9111 §3.5 no longer keeps shared caches away.
     kept.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
     kept
-}
-
-/// A browser that gets hold of an answer must neither sniff it, nor embed it, nor run it.
-pub(super) fn protect(headers: &mut HeaderMap) {
-    const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(CORP, HeaderValue::from_static("same-origin"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
 }
 
 /// Whether the request has already been through this process (RFC 9110 §7.6.3).
@@ -231,12 +227,19 @@ mod tests {
             "transfer-encoding",
             "transfer_encoding",
             "content_length",
+            "content_type",
+            "content_encoding",
+            "max_forwards",
+            "x_http_method-override",
+            "proxy_authorization",
             "x_forwarded_for",
             "x_http_method_override",
             "authorization_",
+            "x_request_id",
+            "content_lengths",
         ] {
             let kept = sent(&[(name, "x")]);
-            let expected = name == "authorization_";
+            let expected = matches!(name, "authorization_" | "x_request_id" | "content_lengths");
             assert_eq!(kept.contains_key(name), expected, "{name}");
         }
     }

@@ -12,7 +12,6 @@ mod authorize;
 mod cors;
 mod headers;
 mod idle;
-pub(crate) mod problem;
 mod replay;
 mod target;
 mod token_endpoint;
@@ -31,12 +30,13 @@ use self::admit::Admission;
 pub use self::answer::Answer;
 use self::answer::Content;
 use self::cors::Cors;
-use self::problem::Problem;
 use self::replay::{Budget, Source};
 use self::upstream::{Origin, Outgoing, SetupError};
+use crate::browser::{protect, wants_page};
 use crate::control::Control;
 use crate::guard::{Api, Guard, Route};
 use crate::outbound::Outbound;
+use crate::problem::{self, Problem};
 use crate::server::{Handler, Peer};
 use crate::token::TokenHandle;
 
@@ -206,7 +206,7 @@ impl Handler for Proxy {
 
     async fn handle(&self, peer: &Peer, request: Request<Incoming>) -> Response<Answer> {
         let mut record = Record::start(request.method());
-        let page = problem::wants_page(request.headers());
+        let page = wants_page(request.headers());
         let cors = Cors::of(&self.shared.guard, request.headers());
         let body = !request.body().is_end_stream();
         let (mut response, permit) = match self.answer(peer, request, &mut record).await {
@@ -245,7 +245,7 @@ fn received(response: Response<upstream::Relay>) -> Response<Content> {
 fn no_content() -> Response<Content> {
     let mut response = Response::new(Content::Own(None));
     *response.status_mut() = StatusCode::NO_CONTENT;
-    headers::protect(response.headers_mut());
+    protect(response.headers_mut());
     response
 }
 

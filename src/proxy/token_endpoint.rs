@@ -19,9 +19,9 @@ use zeroize::Zeroizing;
 
 use super::access::Record;
 use super::answer::Content;
-use super::headers::protect;
-use super::problem::{self, Problem};
+use crate::browser::protect;
 use crate::guard::{Admitted, Client, Guard};
+use crate::problem::{self, Problem};
 
 const DUMMY: &str = "airbyte-proxy-needs-no-token";
 /// A day, in seconds, because it never expires.
@@ -49,7 +49,7 @@ pub(super) async fn answer(
     let client = admitted.client.clone().or_else(holder);
     match client {
         None if admitted.key_in_body => {
-            record.denied("key-required", "guard.keys_dir");
+            record.denied(problem::KEY_REQUIRED.name, "guard.keys_dir");
             Ok(refused())
         }
         client => {
@@ -70,7 +70,7 @@ fn granted(token: &str) -> Response<Content> {
 /// Of the shape that clients expect (RFC 6749 §5.2).
 fn refused() -> Response<Content> {
     let mut response = own(
-        StatusCode::UNAUTHORIZED,
+        problem::KEY_REQUIRED.status,
         &json!({
             "error": "invalid_client",
             "error_description": "this proxy asks for a client key; give it as the client secret",
@@ -78,10 +78,7 @@ fn refused() -> Response<Content> {
     );
     let headers = response.headers_mut();
     headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"airbyte-proxy\""));
-    headers.insert(
-        "proxy-status",
-        HeaderValue::from_static("airbyte-proxy; error=http_request_denied; details=\"key-required\""),
-    );
+    headers.insert("proxy-status", problem::KEY_REQUIRED.proxy_status());
     response
 }
 

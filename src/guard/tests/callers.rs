@@ -6,8 +6,8 @@ use super::*;
 
 #[test]
 fn only_local_names_are_answered_to() {
-    let refused = Err(Kind::HostNotAllowed);
-    let invalid = Err(Kind::HostInvalid);
+    let refused = Err(problem::HOST_NOT_ALLOWED);
+    let invalid = Err(problem::HOST_INVALID);
     for (host, expected) in [
         ("localhost:8080", PASS),
         ("LOCALHOST", PASS),
@@ -56,7 +56,7 @@ fn listed_names_and_the_public_url_are_answered_to() {
         ("host.docker.internal:8484", PASS),
         ("airbyte.corp.example", PASS),
         ("localhost", PASS),
-        ("docker.internal", Err(Kind::HostNotAllowed)),
+        ("docker.internal", Err(problem::HOST_NOT_ALLOWED)),
     ] {
         assert_eq!(
             verdict(&guard, &loopback(), &head("GET", "/v1/jobs", &[("host", host)])),
@@ -81,7 +81,7 @@ fn a_refused_name_is_told_with_the_setting_that_allows_it() {
 #[test]
 fn strangers_stay_outside() {
     let published = guard_with(|config| config.published_port = true);
-    let stranger = Err(Kind::PeerNotAllowed);
+    let stranger = Err(problem::PEER_NOT_ALLOWED);
     for (remote, local, by_default, when_published) in [
         ("127.0.0.1:1", "127.0.0.1:8484", PASS, PASS),
         ("[::1]:1", "[::1]:8484", PASS, PASS),
@@ -105,17 +105,17 @@ fn the_socket_is_for_listed_users_and_any_name() {
     let request = head("GET", "/v1/jobs", &[("host", "whatever"), ("origin", "http://evil.example")]);
     assert_eq!(verdict(&guard, &Peer::Unix { uid: Some(1000) }, &request), PASS);
     for uid in [Some(0), Some(1001), None] {
-        assert_eq!(verdict(&guard, &Peer::Unix { uid }, &request), Err(Kind::PeerNotAllowed), "{uid:?}");
+        assert_eq!(verdict(&guard, &Peer::Unix { uid }, &request), Err(problem::PEER_NOT_ALLOWED), "{uid:?}");
     }
     let malformed = head("GET", "/v1/jobs", &[("host", "a/b")]);
-    assert_eq!(verdict(&guard, &Peer::Unix { uid: Some(1000) }, &malformed), Err(Kind::HostInvalid));
+    assert_eq!(verdict(&guard, &Peer::Unix { uid: Some(1000) }, &malformed), Err(problem::HOST_INVALID));
 }
 
 // === origins ===
 
 #[test]
 fn pages_of_other_origins_are_refused_on_every_method() {
-    let no = Err(Kind::OriginNotAllowed);
+    let no = Err(problem::ORIGIN_NOT_ALLOWED);
     for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"] {
         expect_all(
             &guard(),
@@ -164,7 +164,7 @@ fn our_own_origin_is_the_address_the_caller_used() {
         ("localhost:80", "http://localhost", PASS),
         ("[::1]:8484", "http://[::1]:8484", PASS),
         ("127.0.0.1:9999", "http://127.0.0.1:9999", PASS),
-        ("evil.example", "http://evil.example", Err(Kind::HostNotAllowed)),
+        ("evil.example", "http://evil.example", Err(problem::HOST_NOT_ALLOWED)),
     ] {
         let head = head("POST", "/v1/jobs", &[("host", host), ("origin", origin)]);
         assert_eq!(verdict(&guard(), &loopback(), &head), expected, "{host} {origin}");
@@ -180,7 +180,7 @@ fn our_own_origin_is_the_address_the_caller_used() {
 
 #[test]
 fn links_from_anywhere_open_our_pages_and_nothing_else() {
-    let no = Err(Kind::OriginNotAllowed);
+    let no = Err(problem::ORIGIN_NOT_ALLOWED);
     let link: &[_] =
         &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
     let frame: &[_] =
@@ -205,7 +205,7 @@ fn links_from_anywhere_open_our_pages_and_nothing_else() {
         ],
     );
     let rebound = head("GET", "/", &[link, &[("host", "evil.example")]].concat());
-    assert_eq!(verdict(&guard(), &loopback(), &rebound), Err(Kind::HostNotAllowed));
+    assert_eq!(verdict(&guard(), &loopback(), &rebound), Err(problem::HOST_NOT_ALLOWED));
 }
 
 #[test]
@@ -224,13 +224,17 @@ fn listed_origins_pass_and_are_told_so() {
     assert_eq!(cors(&head("GET", "/v1/jobs", &[])), None, "others are told nothing");
 
     let denied = head("GET", "/v1/applications", &[page]);
-    assert_eq!(verdict(&guard, &loopback(), &denied), Err(Kind::PathNotAllowed));
+    assert_eq!(verdict(&guard, &loopback(), &denied), Err(problem::PATH_NOT_ALLOWED));
     assert_eq!(guard.allowed_origin(&denied.headers), Some(origin));
     for fields in [&[("origin", "http://evil.example")][..], &[page, page], &[]] {
         assert_eq!(guard.allowed_origin(&head("GET", "/v1", fields).headers), None, "{fields:?}");
     }
     let image = head("GET", "/v1/jobs", &[("sec-fetch-site", "same-site")]);
-    assert_eq!(verdict(&guard, &loopback(), &image), Err(Kind::OriginNotAllowed), "no Origin, no exception");
+    assert_eq!(
+        verdict(&guard, &loopback(), &image),
+        Err(problem::ORIGIN_NOT_ALLOWED),
+        "no Origin, no exception"
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 
 use super::policy::rules;
 use super::*;
+use crate::problem::Problem;
 
 const ETL: (&str, &str) = ("authorization", "Bearer etl-key-0123456789");
 const BI: (&str, &str) = ("airbyte-proxy-key", "bi-key-0123456789");
@@ -19,7 +20,7 @@ fn keyed(change: impl FnOnce(&mut Config)) -> Guard {
 
 #[test]
 fn with_keys_on_everything_but_probes_asks_for_one() {
-    let no = Err(Kind::KeyRequired);
+    let no = Err(problem::KEY_REQUIRED);
     let wrong = ("authorization", "Bearer airbyte-proxy-needs-no-token");
     expect_all(
         &keyed(|_| {}),
@@ -38,11 +39,12 @@ fn with_keys_on_everything_but_probes_asks_for_one() {
             ("HEAD", "/-/ready", &[], PASS),
             ("POST", "/-/ready", &[], no),
             ("GET", "/-/ready/x", &[], no),
-            ("GET", "/-/ready", &[("host", "evil.example")], Err(Kind::HostNotAllowed)),
+            ("GET", "/-/ready", &[("host", "evil.example")], Err(problem::HOST_NOT_ALLOWED)),
         ],
     );
     let refused = refusal(&keyed(|_| {}), &head("GET", "/v1/jobs", &[wrong]));
-    assert_eq!(refused.challenges().len(), 2);
+    let problem = Problem::from(&refused);
+    assert_eq!(problem.fields.iter().filter(|(name, _)| name == header::WWW_AUTHENTICATE).count(), 2);
     assert_eq!(refused.rule(), "guard.keys_dir");
     assert!(!refused.detail().contains("needs-no-token"), "{refused}");
 }
@@ -54,16 +56,16 @@ fn a_key_makes_the_name_irrelevant_but_not_the_origin() {
         &keyed(|_| {}),
         &[
             ("GET", "/v1/jobs", &[("host", "proxy.corp"), ETL], PASS),
-            ("GET", "/v1/jobs", &[("host", "proxy.corp")], Err(Kind::KeyRequired)),
-            ("GET", "/v1/jobs", &[("host", "a/b"), ETL], Err(Kind::HostInvalid)),
-            ("GET", "/v1/jobs", &[page, ETL], Err(Kind::OriginNotAllowed)),
-            ("GET", "/v1/jobs", &[("sec-fetch-site", "cross-site"), ETL], Err(Kind::OriginNotAllowed)),
+            ("GET", "/v1/jobs", &[("host", "proxy.corp")], Err(problem::KEY_REQUIRED)),
+            ("GET", "/v1/jobs", &[("host", "a/b"), ETL], Err(problem::HOST_INVALID)),
+            ("GET", "/v1/jobs", &[page, ETL], Err(problem::ORIGIN_NOT_ALLOWED)),
+            ("GET", "/v1/jobs", &[("sec-fetch-site", "cross-site"), ETL], Err(problem::ORIGIN_NOT_ALLOWED)),
             // No login dialog for pages of others.
-            ("GET", "/v1/jobs", &[page], Err(Kind::OriginNotAllowed)),
+            ("GET", "/v1/jobs", &[page], Err(problem::ORIGIN_NOT_ALLOWED)),
         ],
     );
     let off = head("GET", "/v1/jobs", &[("host", "proxy.corp"), ETL]);
-    assert_eq!(verdict(&guard(), &loopback(), &off), Err(Kind::HostNotAllowed), "no keys, no exception");
+    assert_eq!(verdict(&guard(), &loopback(), &off), Err(problem::HOST_NOT_ALLOWED), "no keys, no exception");
 }
 
 #[test]
@@ -77,10 +79,15 @@ fn the_preflight_of_a_listed_page_needs_no_key_and_what_follows_does() {
         &guard,
         &[
             ("OPTIONS", "/v1/jobs", &[page, asks, ("host", "proxy.corp")], PASS),
-            ("OPTIONS", "/v1/jobs", &[page], Err(Kind::KeyRequired)),
-            ("GET", "/v1/jobs", &[page], Err(Kind::KeyRequired)),
+            ("OPTIONS", "/v1/jobs", &[page], Err(problem::KEY_REQUIRED)),
+            ("GET", "/v1/jobs", &[page], Err(problem::KEY_REQUIRED)),
             ("GET", "/v1/jobs", &[page, ETL], PASS),
-            ("OPTIONS", "/v1/jobs", &[("origin", "http://evil.example"), asks], Err(Kind::OriginNotAllowed)),
+            (
+                "OPTIONS",
+                "/v1/jobs",
+                &[("origin", "http://evil.example"), asks],
+                Err(problem::ORIGIN_NOT_ALLOWED),
+            ),
         ],
     );
 }
@@ -91,9 +98,9 @@ fn keys_open_the_addresses_beyond_loopback_to_those_who_have_one() {
     let guards = [keyed(|_| {}), keyed(|config| config.published_port = true)];
     for guard in guards {
         assert_eq!(verdict(&guard, &far, &head("GET", "/v1/jobs", &[ETL])), PASS);
-        assert_eq!(verdict(&guard, &far, &head("GET", "/v1/jobs", &[])), Err(Kind::KeyRequired));
+        assert_eq!(verdict(&guard, &far, &head("GET", "/v1/jobs", &[])), Err(problem::KEY_REQUIRED));
         let odd = tcp("192.0.2.7:1", "127.0.0.1:8484");
-        assert_eq!(verdict(&guard, &odd, &head("GET", "/v1/jobs", &[ETL])), Err(Kind::PeerNotAllowed));
+        assert_eq!(verdict(&guard, &odd, &head("GET", "/v1/jobs", &[ETL])), Err(problem::PEER_NOT_ALLOWED));
     }
 }
 
@@ -108,7 +115,7 @@ fn on_the_socket_a_key_only_adds_a_name() {
     assert_eq!(client(&[("authorization", "Bearer whatever")]), None);
     assert_eq!(client(&[]), None);
     let stranger = Peer::Unix { uid: Some(1001) };
-    assert_eq!(verdict(&guard, &stranger, &head("GET", "/v1/jobs", &[ETL])), Err(Kind::PeerNotAllowed));
+    assert_eq!(verdict(&guard, &stranger, &head("GET", "/v1/jobs", &[ETL])), Err(problem::PEER_NOT_ALLOWED));
 }
 
 #[test]
@@ -119,7 +126,7 @@ fn the_token_paths_take_the_key_in_the_body_or_the_head() {
     assert!(by_body.expect("admitted").key_in_body);
     assert!(!by_head.expect("admitted").key_in_body);
     let page = admitted(&loopback(), &[("origin", "http://evil.example")]).expect_err("a page");
-    assert_eq!(page.kind(), Kind::OriginNotAllowed);
+    assert_eq!(page.kind(), problem::ORIGIN_NOT_ALLOWED);
     let off = super::guard().check(&loopback(), &head("POST", "/v1/applications/token", &[]));
     assert!(!off.expect("admitted").key_in_body);
 }
@@ -133,7 +140,7 @@ fn rules_can_be_about_clients() {
             "deny GET /tags as bi",
         ]);
     });
-    let no = Err(Kind::PathNotAllowed);
+    let no = Err(problem::PATH_NOT_ALLOWED);
     expect_all(
         &guard,
         &[

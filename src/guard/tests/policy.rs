@@ -8,7 +8,7 @@ pub(super) fn rules(list: &[&str]) -> Vec<Rule> {
 
 #[test]
 fn credentials_are_not_handed_out_by_default() {
-    let no = Err(Kind::PathNotAllowed);
+    let no = Err(problem::PATH_NOT_ALLOWED);
     for prefix in ["/v1", "/api/public/v1"] {
         for (method, path, expected) in [
             ("GET", "/applications", no),
@@ -54,7 +54,7 @@ fn token_paths_are_beyond_the_policy_but_not_beyond_the_guard() {
         let admitted = strict.check(&loopback(), &head("POST", path, &[])).expect("admitted");
         assert_eq!(admitted.route, Route::Token);
         let rebound = head("POST", path, &[("host", "evil.example")]);
-        assert_eq!(verdict(&strict, &loopback(), &rebound), Err(Kind::HostNotAllowed));
+        assert_eq!(verdict(&strict, &loopback(), &rebound), Err(problem::HOST_NOT_ALLOWED));
     }
 }
 
@@ -70,7 +70,7 @@ fn the_first_rule_that_matches_decides() {
             "allow POST /secrets/get",
         ]);
     });
-    let no = Err(Kind::PathNotAllowed);
+    let no = Err(problem::PATH_NOT_ALLOWED);
     expect_all(
         &guard,
         &[
@@ -101,7 +101,7 @@ fn read_only_and_sync_only_take_away_whatever_rules_say() {
             config.policy.rules = rules(&["allow * /**"]);
         })
     };
-    let (method, path) = (Err(Kind::MethodNotAllowed), Err(Kind::PathNotAllowed));
+    let (method, path) = (Err(problem::METHOD_NOT_ALLOWED), Err(problem::PATH_NOT_ALLOWED));
     for (verb, target, read_only, sync_only) in [
         ("GET", "/v1/jobs", PASS, PASS),
         ("HEAD", "/v1/jobs", PASS, PASS),
@@ -140,7 +140,7 @@ fn read_only_and_sync_only_take_away_whatever_rules_say() {
 #[test]
 fn reading_needs_no_less_than_the_defaults() {
     let guard = guard_with(|config| config.policy.access = Access::ReadOnly);
-    let no = Err(Kind::PathNotAllowed);
+    let no = Err(problem::PATH_NOT_ALLOWED);
     expect_all(
         &guard,
         &[
@@ -162,7 +162,7 @@ fn a_ceiling_caps_the_users_rules_and_says_so() {
             ..Ceiling::default()
         });
     });
-    let no = Err(Kind::PathNotAllowed);
+    let no = Err(problem::PATH_NOT_ALLOWED);
     expect_all(
         &guard,
         &[
@@ -182,7 +182,7 @@ fn a_ceiling_caps_the_users_rules_and_says_so() {
     expect_all(
         &capped,
         &[
-            ("POST", "/v1/jobs", &[], Err(Kind::MethodNotAllowed)),
+            ("POST", "/v1/jobs", &[], Err(problem::METHOD_NOT_ALLOWED)),
             ("GET", "/v1/applications", &[], no),
             ("GET", "/v1/jobs", &[], PASS),
         ],
@@ -196,7 +196,7 @@ fn a_ceiling_can_hold_the_default_denials_down() {
         config.policy.ceiling =
             Some(Ceiling { allow_credentials: false, source: "p".to_owned(), ..Ceiling::default() });
     });
-    let no = Err(Kind::PathNotAllowed);
+    let no = Err(problem::PATH_NOT_ALLOWED);
     expect_all(
         &guard,
         &[
@@ -251,7 +251,7 @@ fn a_sweeping_rule_that_lifts_default_denials_is_noticed() {
 
 #[test]
 fn of_the_configuration_api_only_what_known_clients_call_passes() {
-    let no = Err(Kind::PathNotAllowed);
+    let no = Err(problem::PATH_NOT_ALLOWED);
     expect_all(
         &guard(),
         &[
@@ -273,7 +273,7 @@ fn of_the_configuration_api_only_what_known_clients_call_passes() {
 
     let closed = guard_with(|config| config.config_api = false);
     let refused = refusal(&closed, &head("POST", "/api/v1/connections/get", &[]));
-    assert_eq!(refused.kind(), Kind::UnknownPath);
+    assert_eq!(refused.kind(), problem::UNKNOWN_PATH);
     assert!(refused.detail().contains("upstream.config_api_url"), "{refused}");
 }
 

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_target_is_a_path_or_repeats_the_host() {
-    let invalid = Err(Kind::InvalidRequest);
+    let invalid = Err(problem::INVALID_REQUEST);
     expect_all(
         &guard(),
         &[
@@ -15,7 +15,7 @@ fn a_target_is_a_path_or_repeats_the_host() {
             ("GET", "http://evil/", &[("host", "localhost")], invalid),
             ("GET", "http://localhost:1/", &[("host", "localhost")], invalid),
             ("GET", "http://u@localhost/", &[("host", "localhost")], invalid),
-            ("GET", "http://evil/", &[("host", "evil")], Err(Kind::HostNotAllowed)),
+            ("GET", "http://evil/", &[("host", "evil")], Err(problem::HOST_NOT_ALLOWED)),
             ("GET", "https://localhost/", &[("host", "localhost")], invalid),
             ("GET", "ftp://localhost/", &[("host", "localhost")], invalid),
             ("GET", "evil.example:80", &[], invalid),
@@ -23,9 +23,9 @@ fn a_target_is_a_path_or_repeats_the_host() {
             ("GET", "!", &[], invalid),
             ("GET", "*", &[], invalid),
             ("OPTIONS", "*", &[], PASS),
-            ("CONNECT", "evil:443", &[("host", "evil:443")], Err(Kind::MethodNotAllowed)),
-            ("CONNECT", "/v1/jobs", &[], Err(Kind::MethodNotAllowed)),
-            ("GET", "//evil.example/x", &[], Err(Kind::UnknownPath)),
+            ("CONNECT", "evil:443", &[("host", "evil:443")], Err(problem::METHOD_NOT_ALLOWED)),
+            ("CONNECT", "/v1/jobs", &[], Err(problem::METHOD_NOT_ALLOWED)),
+            ("GET", "//evil.example/x", &[], Err(problem::UNKNOWN_PATH)),
             ("GET", "/v1//evil.example/x", &[], PASS),
             ("GET", "/\\evil.example/", &[], invalid),
             ("GET", "/v1/é", &[], invalid),
@@ -48,8 +48,8 @@ fn a_target_is_a_path_or_repeats_the_host() {
 #[test]
 fn ambiguous_framing_is_refused_and_the_connection_closed() {
     let te = "transfer-encoding";
-    let invalid = Err(Kind::InvalidRequest);
-    let unsupported = Err(Kind::UnsupportedTransferCoding);
+    let invalid = Err(problem::INVALID_REQUEST);
+    let unsupported = Err(problem::UNSUPPORTED_TRANSFER_CODING);
     let table: &[(&[(&str, &str)], Verdict)] = &[
         (&[(te, "chunked")], PASS),
         (&[(te, "Chunked ")], PASS),
@@ -80,29 +80,34 @@ fn methods_upgrades_and_expectations() {
     expect_all(
         &guard(),
         &[
-            ("TRACE", "/v1/jobs", &[], Err(Kind::MethodNotAllowed)),
+            ("TRACE", "/v1/jobs", &[], Err(problem::METHOD_NOT_ALLOWED)),
             ("trace", "/v1/jobs", &[], PASS),
             ("BREW", "/v1/jobs", &[], PASS),
             ("ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF", "/v1/jobs", &[], PASS),
-            ("ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG", "/v1/jobs", &[], Err(Kind::MethodTooLong)),
+            ("ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG", "/v1/jobs", &[], Err(problem::METHOD_TOO_LONG)),
             ("GET", "/v1/jobs", &[("upgrade", "h2c"), ("http2-settings", "AAMAAABkAAQAAP__")], PASS),
-            ("GET", "/v1/jobs", &[("upgrade", "websocket")], Err(Kind::UpgradeRefused)),
-            ("GET", "/v1/jobs", &[("upgrade", "h2c"), ("upgrade", "WebSocket")], Err(Kind::UpgradeRefused)),
-            ("GET", "/-/live", &[("upgrade", "websocket")], Err(Kind::UpgradeRefused)),
+            ("GET", "/v1/jobs", &[("upgrade", "websocket")], Err(problem::UPGRADE_REFUSED)),
+            (
+                "GET",
+                "/v1/jobs",
+                &[("upgrade", "h2c"), ("upgrade", "WebSocket")],
+                Err(problem::UPGRADE_REFUSED),
+            ),
+            ("GET", "/-/live", &[("upgrade", "websocket")], Err(problem::UPGRADE_REFUSED)),
             (
                 "GET",
                 "/v1/jobs",
                 &[("upgrade", "websocket"), ("host", "evil.example")],
-                Err(Kind::HostNotAllowed),
+                Err(problem::HOST_NOT_ALLOWED),
             ),
             ("POST", "/v1/jobs", &[("expect", "100-continue")], PASS),
             ("POST", "/v1/jobs", &[("expect", "100-Continue")], PASS),
-            ("POST", "/v1/jobs", &[("expect", "foo")], Err(Kind::ExpectationFailed)),
-            ("POST", "/v1/jobs", &[("expect", "")], Err(Kind::ExpectationFailed)),
-            ("OPTIONS", "/v1/jobs", &[("max-forwards", "x")], Err(Kind::InvalidRequest)),
-            ("OPTIONS", "/v1/jobs", &[("max-forwards", "+1")], Err(Kind::InvalidRequest)),
-            ("OPTIONS", "/v1/jobs", &[("max-forwards", "")], Err(Kind::InvalidRequest)),
-            ("OPTIONS", "*", &[("max-forwards", "-1")], Err(Kind::InvalidRequest)),
+            ("POST", "/v1/jobs", &[("expect", "foo")], Err(problem::EXPECTATION_FAILED)),
+            ("POST", "/v1/jobs", &[("expect", "")], Err(problem::EXPECTATION_FAILED)),
+            ("OPTIONS", "/v1/jobs", &[("max-forwards", "x")], Err(problem::INVALID_REQUEST)),
+            ("OPTIONS", "/v1/jobs", &[("max-forwards", "+1")], Err(problem::INVALID_REQUEST)),
+            ("OPTIONS", "/v1/jobs", &[("max-forwards", "")], Err(problem::INVALID_REQUEST)),
+            ("OPTIONS", "*", &[("max-forwards", "-1")], Err(problem::INVALID_REQUEST)),
             ("GET", "/v1/jobs", &[("max-forwards", "x")], PASS),
         ],
     );
@@ -119,10 +124,10 @@ fn sizes_end_where_the_limits_say() {
     let target = |n: usize| head("GET", &format!("/v1?{}", long(n - 4)), &[]);
     assert_eq!(verdict(&guard(), &loopback(), &target(8000)), PASS);
     assert_eq!(verdict(&guard(), &loopback(), &target(framing::MAX_TARGET)), PASS);
-    assert_eq!(verdict(&guard(), &loopback(), &target(framing::MAX_TARGET + 1)), Err(Kind::UriTooLong));
+    assert_eq!(verdict(&guard(), &loopback(), &target(framing::MAX_TARGET + 1)), Err(problem::URI_TOO_LONG));
     let value = |n: usize| head("GET", "/v1", &[("x-a", &long(n))]);
     assert_eq!(verdict(&guard(), &loopback(), &value(fields::MAX_VALUE)), PASS);
-    assert_eq!(verdict(&guard(), &loopback(), &value(fields::MAX_VALUE + 1)), Err(Kind::HeaderTooLarge));
+    assert_eq!(verdict(&guard(), &loopback(), &value(fields::MAX_VALUE + 1)), Err(problem::HEADER_TOO_LARGE));
     let most = long(fields::MAX_VALUE);
     let all = |last: usize| {
         let last = long(last);
@@ -132,6 +137,6 @@ fn sizes_end_where_the_limits_say() {
         |head: &Parts| head.headers.iter().map(|(n, v)| n.as_str().len() + v.len() + 4).sum::<usize>();
     let rest = fields::MAX_FIELDS - written(&all(0));
     assert_eq!(verdict(&guard(), &loopback(), &all(rest)), PASS);
-    assert_eq!(verdict(&guard(), &loopback(), &all(rest + 1)), Err(Kind::HeaderTooLarge));
+    assert_eq!(verdict(&guard(), &loopback(), &all(rest + 1)), Err(problem::HEADER_TOO_LARGE));
     assert_eq!(framing::MAX_METHOD, 32);
 }
