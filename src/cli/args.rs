@@ -30,8 +30,9 @@ With an account, set AIRBYTE_CLIENT_ID and AIRBYTE_CLIENT_SECRET and run:
   airbyte-proxy";
 
 const AFTER: &str = "\
-Every key of the configuration file is a flag and a variable too: upstream.api_url is
---upstream-api-url and AIRBYTE_PROXY_UPSTREAM_API_URL. `airbyte-proxy check` shows them all.";
+Every key of the configuration file is a variable too, and a flag (but for
+credentials.client_secret_command): upstream.api_url is --upstream-api-url and
+AIRBYTE_PROXY_UPSTREAM_API_URL. `airbyte-proxy check` shows them all.";
 
 /// clap keeps names for as long as the program runs.
 static FLAGS: LazyLock<Vec<(&'static Key, String)>> = LazyLock::new(|| {

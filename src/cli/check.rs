@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 
 use super::{USAGE, block_on, load_all, output, serve};
-use crate::config::{Environment, Loaded, Problem, masked};
+use crate::config::{Environment, Loaded, Origin, Problem, masked};
 use crate::secret::{ClientCredentials, SecretError, Source};
 
 pub(super) fn run(matches: &ArgMatches, env: &Environment) -> ExitCode {
@@ -42,9 +42,15 @@ fn table(loaded: &Loaded, credentials: Option<&Fetched<'_>>) -> String {
     let file = loaded.file.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
     let mut lines = vec![format!("# configuration file: {file}")];
     lines.extend(loaded.rows.iter().map(|row| {
+        let capped = row.capped.as_ref().map(ToString::to_string);
         let value = row.value.as_deref().unwrap_or("(not set)");
-        let capped = row.capped.as_ref().map(|capped| format!("; {capped}")).unwrap_or_default();
-        format!("{} = {value}   ({}{capped})", row.key, row.origin)
+        // What nobody has set is not set by default either.
+        let origin = (row.value.is_some() || row.origin != Origin::Default).then(|| row.origin.to_string());
+        let notes: Vec<_> = origin.into_iter().chain(capped).collect();
+        match notes.as_slice() {
+            [] => format!("{} = {value}", row.key),
+            notes => format!("{} = {value}   ({})", row.key, notes.join("; ")),
+        }
     }));
     if let Some((source, fetched)) = credentials {
         let (id, secret) = match fetched {

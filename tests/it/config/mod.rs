@@ -111,6 +111,7 @@ fn check_tells_the_source_of_each_setting() {
     assert_eq!(ran.line("drain.delay"), "drain.delay = \"2s\"   (x.toml:6)");
     assert_eq!(ran.line("log.format"), "log.format = \"json\"   (x.toml:3)");
     assert_eq!(ran.line("workers"), "workers = 0   (default)");
+    assert_eq!(ran.line("public_url"), "public_url = (not set)");
     assert_eq!(
         ran.line("credentials.client_id"),
         "credentials.client_id = \"01234567…\"   (AIRBYTE_CLIENT_ID)"
