@@ -71,7 +71,7 @@ impl<'h> Fields<'h> {
         }
         if size > MAX_FIELDS {
             let detail = format!("the header fields are larger than {MAX_FIELDS} bytes together");
-            return Err(Refusal::new(Kind::HeaderTooLarge, "limit", detail).closing());
+            return Err(Refusal::new(problem::HEADER_TOO_LARGE, "limit", detail).closing());
         }
         Ok(fields)
     }
