@@ -1,5 +1,6 @@
 //! Integration tests, one binary.
 //!
+//! * `arbitrary`: any bytes at all
 //! * `architecture`: which room may name what
 //! * `authorize`: what a 401 causes, and what it does not
 //! * `browser`: a real one, with a hostile page and with our own
@@ -19,6 +20,7 @@
 #![allow(clippy::too_many_lines, reason = "a table of vectors is as long as it has to be")]
 #![allow(clippy::print_stdout, reason = "what was measured is shown with --nocapture")]
 
+mod arbitrary;
 mod architecture;
 mod authorize;
 mod browser;

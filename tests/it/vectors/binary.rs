@@ -11,6 +11,9 @@ use tokio::sync::oneshot;
 
 use crate::harness::talk::{Talk, soon};
 
+/// Lines of a log that are kept, panics aside.
+const MOST_LINES: usize = 10_000;
+
 /// A running binary. Dropping it kills it.
 pub(crate) struct Binary {
     pub(crate) addr: SocketAddr,
@@ -84,7 +87,10 @@ async fn read_log(
         {
             let _ = tell.send(address);
         }
-        log.lock().expect("lock").push(line);
+        let mut log = log.lock().expect("lock");
+        if log.len() < MOST_LINES || line.contains("panicked") {
+            log.push(line);
+        }
     }
 }
 
