@@ -122,13 +122,6 @@ impl BaseUrl {
         host.eq_ignore_ascii_case("localhost")
             || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
-
-    /// Same scheme, host and port.
-    pub fn same_origin(&self, other: &Self) -> bool {
-        self.scheme == other.scheme
-            && self.host().eq_ignore_ascii_case(other.host())
-            && self.port() == other.port()
-    }
 }
 
 impl fmt::Display for BaseUrl {

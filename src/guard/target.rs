@@ -67,16 +67,6 @@ impl Route {
             (rest.is_empty() || rest.starts_with('/')).then_some(Self::Api { api, prefix: prefix.len() })
         })
     }
-
-    /// Path and query after the local prefix, byte for byte: what is to follow the API's base URL. Starts with `/` or
-    /// `?`, or is empty. For routes other than [`Api`](Self::Api), the whole.
-    pub fn rest(self, uri: &Uri) -> &str {
-        let whole = uri.path_and_query().map_or("", |target| target.as_str());
-        match self {
-            Self::Api { prefix, .. } => whole.get(prefix..).unwrap_or_default(),
-            _ => whole,
-        }
-    }
 }
 
 /// Checks the form of the target (RFC 9112 §3.2) and its spelling (RFC 3986 §3.3, §3.4), then sorts it. `None`: there
@@ -279,20 +269,6 @@ mod tests {
             ("/jobs", None),
         ] {
             assert_eq!(Route::of(path), route, "{path}");
-        }
-    }
-
-    #[test]
-    fn the_rest_after_the_prefix_keeps_its_bytes() {
-        for (target, rest) in [
-            ("/v1/jobs?", "/jobs?"),
-            ("/v1", ""),
-            ("/v1?limit=1", "?limit=1"),
-            ("/api/public/v1//a;b/%7C?x=%2F&y=a+b", "//a;b/%7C?x=%2F&y=a+b"),
-            ("http://localhost/v1/jobs", "/jobs"),
-        ] {
-            let uri: Uri = target.parse().expect(target);
-            assert_eq!(Route::of(uri.path()).expect(target).rest(&uri), rest, "{target}");
         }
     }
 

@@ -83,12 +83,6 @@ pub enum SecretErrorKind {
 }
 
 impl SecretError {
-    /// Whether trying again may help although nobody changes the configuration: a locked keychain, a manager that
-    /// cannot be reached.
-    pub fn is_transient(&self) -> bool {
-        matches!(self.kind, SecretErrorKind::Command(_))
-    }
-
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match &self.kind {
@@ -333,7 +327,7 @@ mod tests {
         ] {
             let source = command(argv);
             let error = source.load().await.expect_err(says);
-            assert!(error.is_transient() && error.to_string().contains(says), "{error}");
+            assert!(error.to_string().contains(says), "{error}");
             assert!(!format!("{error} {error:?} {source:?} {:?}", error.hint()).contains("hunter2"));
         }
     }

@@ -6,7 +6,6 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
@@ -62,15 +61,6 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 #[must_use = "the log's last lines are lost without it"]
 pub struct Guard {
     sink: Arc<Sink>,
-    level: Arc<Threshold>,
-}
-
-impl Guard {
-    /// Changes the least severe level written.
-    pub fn set_level(&self, level: LevelFilter) {
-        self.level.set(level);
-        tracing::callsite::rebuild_interest_cache();
-    }
 }
 
 impl Drop for Guard {
@@ -93,12 +83,11 @@ pub fn init(config: &Config) -> Guard {
         Format::Auto | Format::Human => Style::Human { colour: terminal && colour },
     };
     let sink = Sink::start(io::stderr(), move |number| line::dropped(style, number));
-    let level = Arc::new(Threshold::new(config.level));
-    let log = Log { style, clock: Clock::system(), sink: Arc::clone(&sink), level: Arc::clone(&level) };
+    let log = Log { style, clock: Clock::system(), sink: Arc::clone(&sink), level: config.level };
     if tracing::subscriber::set_global_default(Registry::default().with(log)).is_ok() {
         std::panic::set_hook(Box::new(log_panic));
     }
-    Guard { sink, level }
+    Guard { sink }
 }
 
 fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
@@ -108,51 +97,21 @@ fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     tracing::error!(place, said, thread = thread.name(), "panic");
 }
 
-/// The least severe level written.
-#[derive(Debug)]
-struct Threshold(AtomicU8);
-
 /// Targets that are ours: this crate's modules, and the access log.
 const OURS: [&str; 2] = [env!("CARGO_CRATE_NAME"), access::TARGET];
 
-impl Threshold {
-    fn new(level: LevelFilter) -> Self {
-        let threshold = Self(AtomicU8::new(0));
-        threshold.set(level);
-        threshold
-    }
-
-    fn set(&self, level: LevelFilter) {
-        let rank = LEVELS.iter().position(|known| *known == level).unwrap_or(0);
-        self.0.store(u8::try_from(rank).unwrap_or(0), Ordering::Relaxed);
-    }
-
-    fn get(&self) -> LevelFilter {
-        let rank = usize::from(self.0.load(Ordering::Relaxed));
-        LEVELS.get(rank).copied().unwrap_or(LevelFilter::INFO)
-    }
-
-    /// Other people's libraries may only warn, since their lower levels show what they send. Except at TRACE, which
-    /// shows everything there is.
-    fn allows(&self, metadata: &Metadata<'_>) -> bool {
-        let level = self.get();
-        let ours = OURS.iter().any(|ours| {
-            let rest = metadata.target().strip_prefix(ours);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-        });
-        let cap = if ours || level == LevelFilter::TRACE { level } else { level.min(LevelFilter::WARN) };
-        *metadata.level() <= cap
-    }
+/// Whether an event is written where `level` is the least severe.
+///
+/// Other people's libraries may only warn, since their lower levels show what they send. Except at TRACE, which shows
+/// everything there is.
+fn allows(level: LevelFilter, metadata: &Metadata<'_>) -> bool {
+    let ours = OURS.iter().any(|ours| {
+        let rest = metadata.target().strip_prefix(ours);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    });
+    let cap = if ours || level == LevelFilter::TRACE { level } else { level.min(LevelFilter::WARN) };
+    *metadata.level() <= cap
 }
-
-const LEVELS: [LevelFilter; 6] = [
-    LevelFilter::OFF,
-    LevelFilter::ERROR,
-    LevelFilter::WARN,
-    LevelFilter::INFO,
-    LevelFilter::DEBUG,
-    LevelFilter::TRACE,
-];
 
 /// Writes events to a [`Sink`].
 #[derive(Debug)]
@@ -160,7 +119,7 @@ struct Log {
     style: Style,
     clock: Clock,
     sink: Arc<Sink>,
-    level: Arc<Threshold>,
+    level: LevelFilter,
 }
 
 impl Log {
@@ -171,26 +130,26 @@ impl Log {
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.level.allows(metadata) { Interest::always() } else { Interest::never() }
+        if allows(self.level, metadata) { Interest::always() } else { Interest::never() }
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        self.level.allows(metadata)
+        allows(self.level, metadata)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.level.get())
+        Some(self.level)
     }
 
     /// Spans are other people's (our events say all that is to be said) and written only where everything is.
     fn on_new_span(&self, span: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
-        if self.level.get() == Level::TRACE {
+        if self.level == Level::TRACE {
             self.write(span.metadata(), Some(span.metadata().name()), |fields| span.record(fields));
         }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        if let Some(metadata) = context.metadata(id).filter(|_| self.level.get() == Level::TRACE) {
+        if let Some(metadata) = context.metadata(id).filter(|_| self.level == Level::TRACE) {
             self.write(metadata, Some(metadata.name()), |fields| values.record(fields));
         }
     }

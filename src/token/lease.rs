@@ -41,11 +41,6 @@ impl Lease {
     pub fn authorization(&self) -> HeaderValue {
         self.token.authorization()
     }
-
-    /// The token itself, for whoever has to print it.
-    pub fn token(&self) -> &AccessToken {
-        &self.token
-    }
 }
 
 /// No token, and when to come back.

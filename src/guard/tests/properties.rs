@@ -139,16 +139,15 @@ proptest! {
         }
     }
 
-    /// What goes on to Airbyte is what came in, from the prefix on.
+    /// What goes on to Airbyte is cut off where a prefix ends.
     #[test]
-    fn an_admitted_path_is_unchanged(head in any_head()) {
+    fn an_admitted_path_goes_on_behind_its_prefix(head in any_head()) {
         if let Ok(admitted) = guard().check(&loopback(), &head)
             && let Route::Api { prefix, .. } = admitted.route
         {
             let whole = head.uri.path_and_query().expect("a path").as_str();
-            let rest = admitted.route.rest(&head.uri);
-            prop_assert_eq!(&whole[prefix..], rest);
-            prop_assert!(["/v1", "/api/v1", "/api/public/v1"].contains(&&whole[..prefix]));
+            let (local, rest) = whole.split_at(prefix);
+            prop_assert!(["/v1", "/api/v1", "/api/public/v1"].contains(&local));
             prop_assert!(rest.is_empty() || rest.starts_with(['/', '?']), "{rest}");
         }
     }
