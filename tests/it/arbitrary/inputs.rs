@@ -126,7 +126,7 @@ impl Inputs {
             return (0..self.0.usize(..300)).map(|_| self.0.u8(..)).collect();
         }
         let mut input = Vec::new();
-        for _ in 0..1 + self.0.usize(..3) * self.0.usize(..2) {
+        for _ in 0..=(self.0.usize(..3) * self.0.usize(..2)) {
             input.extend_from_slice(self.pick(SEEDS));
         }
         for _ in 0..self.0.usize(..4) {

@@ -218,7 +218,10 @@ impl Head {
         if let Some(length) = self.length {
             return Ok(reader.exactly(length).await.map(drop));
         }
-        while self.chunked {
+        if !self.chunked {
+            return Ok(Some(()));
+        }
+        loop {
             let Some(line) = reader.until(b"\r\n").await else { return Ok(None) };
             let digits = std::str::from_utf8(&line[..line.len() - 2]).map_err(|_| "chunk size")?;
             let size = usize::from_str_radix(digits, 16).map_err(|_| "chunk size")?;
@@ -227,9 +230,8 @@ impl Head {
                 return Err("chunk end");
             }
             if size == 0 {
-                break;
+                return Ok(Some(()));
             }
         }
-        Ok(Some(()))
     }
 }
