@@ -67,7 +67,11 @@ where
     let progress = Arc::new(Progress::default());
     let socket = Watched::new(stream, Arc::clone(&progress), protocol.deadlines);
     let client = Arc::new(Client { handler, peer, progress: Arc::clone(&progress) });
-    let service = service_fn(move |request| answer(Arc::clone(&client), request));
+    let service = service_fn(move |request| {
+        // Not in the future: hyper looks for the end of the stream before it first polls that.
+        client.progress.handling();
+        answer(Arc::clone(&client), request)
+    });
     let mut connection = pin!(protocol.http.serve_connection(TokioIo::new(socket), service));
     let entry = roster.enter();
     let ended = poll_fn(|cx| {
@@ -95,7 +99,6 @@ async fn answer<H: Handler>(
     client: Arc<Client<H>>,
     request: Request<Incoming>,
 ) -> Result<Response<Answering<H::Body>>, Infallible> {
-    client.progress.handling();
     let (version, body) = (request.version(), !request.body().is_end_stream());
     let handled = caught(async { client.handler.handle(&client.peer, request).await }).await;
     let mut response = handled.unwrap_or_else(|Panicked| {

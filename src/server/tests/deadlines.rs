@@ -111,6 +111,22 @@ async fn a_client_that_only_finished_sending_gets_its_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_whose_end_of_stream_comes_with_it_gets_its_answer() {
+    for path in ["/", "/halves"] {
+        let (stage, actor) = Stage::new();
+        stage.open();
+        // Served only when this test waits, on the one thread.
+        let (mut client, served) = connection(actor, &config());
+        client.get(path).await;
+        client.0.shutdown().await.expect("half-closed");
+        let answer = client.rest().await;
+        served.await.expect("no panic");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        assert!(answer.contains(if path == "/" { "ok" } else { "second" }), "{path}: {answer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_left_cancels_its_request() {
     let (mut stage, actor) = Stage::new();
     let (mut client, served) = connection(actor, &config());
