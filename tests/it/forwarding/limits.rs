@@ -1,9 +1,9 @@
-//! One request too many.
+//! One request too many, and heads that are none.
 
 use http::{Method, StatusCode};
 
 use crate::harness::daemon::start;
-use crate::harness::talk::show;
+use crate::harness::talk::{Talk, show};
 use crate::harness::wire::Wire;
 
 #[tokio::test]
@@ -51,4 +51,26 @@ async fn what_is_answered_here_takes_no_room() {
     let minted =
         crate::harness::daemon::got(proxy.request(Method::POST, "/v1/applications/token").body("{}")).await;
     assert_eq!(minted.status, StatusCode::OK);
+}
+
+/// As docs/errors.md tells: these are the HTTP library's own answers, and nobody else is asked.
+#[tokio::test]
+async fn a_head_that_is_no_http_gets_a_bare_answer() {
+    let wire = Wire::listen().await;
+    let proxy = wire.daemon().await;
+    let (many, long) = ("a: b\r\n".repeat(101), "x".repeat(70_000));
+    for (head, status) in [
+        (b"GET /v1/a b HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec(), "400"),
+        (b"GET /v1/\xff HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec(), "400"),
+        (b"GET /v1/a HTTP/1.1\r\nhost: localhost\r\na b: c\r\n\r\n".to_vec(), "400"),
+        (format!("GET /v1/{long} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes(), "414"),
+        (format!("GET /v1/a HTTP/1.1\r\nhost: localhost\r\n{many}\r\n").into_bytes(), "431"),
+    ] {
+        let mut client = Talk::with(proxy.addr).await;
+        client.say(head).await;
+        let answer = client.rest_text().await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.contains("\r\ncontent-length: 0\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+        assert!(!answer.contains("proxy-status"), "{answer}");
+    }
 }
