@@ -1,13 +1,16 @@
 //! Composition root: configuration → bound [`App`] → run until told → drained.
 //!
 //! The only place where rooms meet. `bind` takes every resource that can be refused, so that a start either succeeds as a
-//! whole or leaves nothing behind; `run` cannot fail.
+//! whole or leaves nothing behind; `run` fails only by a bug.
 
+use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::clock::{Clock, Jitter};
@@ -75,6 +78,43 @@ impl StartError {
     }
 }
 
+/// The daemon has ended because one of its tasks had; the log says so.
+#[derive(Debug, thiserror::Error)]
+#[error("the task of the {0} ended unexpectedly")]
+pub struct Fallen(&'static str);
+
+const KEEPER: &str = "token";
+/// How long the token may take to be forgotten.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What runs beside the server, by name. Dropped, all of it is.
+#[derive(Default)]
+struct Tasks {
+    running: JoinSet<()>,
+    names: HashMap<Id, &'static str>,
+}
+
+impl Tasks {
+    fn start(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.names.insert(self.running.spawn(task).id(), name);
+    }
+
+    /// The next to end, by itself or by a panic.
+    async fn first(&mut self) -> &'static str {
+        let id = match self.running.join_next_with_id().await {
+            Some(Ok((id, ()))) => id,
+            Some(Err(panicked)) => panicked.id(),
+            None => return std::future::pending().await,
+        };
+        self.names.get(&id).copied().unwrap_or_default()
+    }
+
+    /// Waits until that one has ended; briefly.
+    async fn ended(&mut self, name: &str) {
+        let _ = timeout(LAST_WORDS, async { while self.first().await != name {} }).await;
+    }
+}
+
 /// How often secret files are looked at. Polled, because Kubernetes swaps a link in a parent folder, which no watch on
 /// the file sees.
 const FILE_POLL: Duration = Duration::from_secs(2);
@@ -118,27 +158,40 @@ impl App {
 
     /// Serves until `stop` says otherwise and requests in flight have ended. `reload` makes it look at the credentials
     /// again and forget what it holds against the token endpoint.
-    pub async fn run(self, reload: Arc<Notify>) -> Drained {
+    ///
+    /// A task of ours that ends before that begins the drain: without it, the daemon would go on and serve errors, or
+    /// yesterday's keys, until somebody noticed.
+    pub async fn run(self, reload: Arc<Notify>) -> Result<Drained, Fallen> {
         let Self { bound, proxy, keeper, tokens, credentials, keys, clock, stop } = self;
-        let mut tasks = JoinSet::new();
-        tasks.spawn(keeper.run());
+        let mut tasks = Tasks::default();
+        tasks.start(KEEPER, keeper.run());
         if let Some(ring) = keys {
-            tasks.spawn(ring.renew(clock.clone()));
+            tasks.start("client keys", ring.renew(clock.clone()));
         }
-        tasks.spawn(provide_credentials(credentials, tokens.clone(), clock, reload));
-        let (draining, told) = (stop.clone(), tokens.clone());
-        tasks.spawn(async move {
-            draining.draining().await;
-            told.drain();
-        });
+        tasks.start("credentials", provide_credentials(credentials, tokens.clone(), clock, reload));
         let worker = move |_| {
             let proxy = proxy.for_worker();
             proxy.warm();
             proxy
         };
-        let drained = bound.serve(worker, stop).await;
-        tokens.close();
-        drained
+        let told = async {
+            stop.draining().await;
+            tokens.drain();
+        };
+        let mut serving = pin!(async { tokio::join!(bound.serve(worker, stop.clone()), told).0 });
+        tokio::select! {
+            drained = &mut serving => {
+                tokens.close();
+                tasks.ended(KEEPER).await;
+                Ok(drained)
+            }
+            task = tasks.first() => {
+                tracing::error!(task, "a task ended unexpectedly; this is a bug in airbyte-proxy");
+                stop.drain();
+                let _ = serving.await;
+                Err(Fallen(task))
+            }
+        }
     }
 
     fn refuse_itself(&self, config: &Config) -> Result<(), StartError> {

@@ -66,15 +66,17 @@ pub(super) async fn serve(config: &Config, credentials: Source, bound: impl FnOn
     bound(&app.addresses());
     let reloads = signals.reloads();
     tokio::select! {
-        drained = app.run(reloads) => match drained.outcome {
-            Outcome::Clean => {
+        drained = app.run(reloads) => match drained.map(|drained| drained.outcome) {
+            Ok(Outcome::Clean) => {
                 tracing::info!("drained");
                 ExitCode::SUCCESS
             }
-            Outcome::Aborted { open_requests } => {
+            Ok(Outcome::Aborted { open_requests }) => {
                 tracing::warn!(open_requests, "the grace ran out with requests open");
                 ExitCode::FAILURE
             }
+            // Logged when it happened.
+            Err(_) => ExitCode::FAILURE,
         },
         code = signals.drive(stop) => ExitCode::from(code),
     }

@@ -12,6 +12,7 @@
 //! * `mint`: what the token endpoint can do to a request
 //! * `process`: the real binary: first contact, credentials, signals, streams, large bodies, the SDK
 //! * `secrets`: the scan of all output finds what it looks for
+//! * `server`: the composition as a whole: tasks that fall
 //! * `simulator`: the simulated Airbyte against its real clients
 //! * `slow`: clients that take their time
 //! * `vectors`: the guard, by bytes on a socket of the built binary
@@ -33,6 +34,7 @@ mod load;
 mod mint;
 mod process;
 mod secrets;
+mod server;
 mod simulator;
 mod slow;
 mod vectors;

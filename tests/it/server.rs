@@ -1,0 +1,73 @@
+//! The composition as a whole: tasks that fall.
+
+use std::sync::Arc;
+
+use airbyte_proxy::app::App;
+use airbyte_proxy::clock::Clock;
+use airbyte_proxy::config::{CeilingFile, Environment, Flags, load_below};
+use airbyte_proxy::demo::{ApiFault, Gate, Options, Simulator};
+use airbyte_proxy::server::{Listen, Stop};
+use http::{Method, StatusCode};
+use tokio::time::timeout;
+
+use crate::harness::daemon::try_got;
+use crate::harness::process::{SOON, airbyte, client};
+
+async fn bound(airbyte: &Simulator, stop: &Stop) -> App {
+    let (id, secret, url) = (airbyte.client_id(), airbyte.client_secret(), airbyte.api_url());
+    let env: Environment = [
+        ("AIRBYTE_CLIENT_ID", id.as_str()),
+        ("AIRBYTE_CLIENT_SECRET", secret.expose()),
+        ("AIRBYTE_PROXY_UPSTREAM_API_URL", url.as_str()),
+        ("AIRBYTE_PROXY_LISTEN", "127.0.0.1:0"),
+    ]
+    .into_iter()
+    .collect();
+    let nothing = CeilingFile::new(std::path::Path::new("/nonexistent"), 0);
+    let loaded = load_below(&nothing, &Flags::default(), &env).expect("valid");
+    let source = loaded.credentials.expect("credentials");
+    App::bind(&loaded.config, source, Clock::system(), stop.clone()).await.expect("bound")
+}
+
+#[tokio::test]
+async fn a_task_that_ends_by_itself_drains_and_fails_the_daemon() {
+    let airbyte = airbyte(Options::default());
+    let gate = Gate::new();
+    airbyte.handle().set_api_fault(Some(ApiFault::Hold(gate.clone())));
+    let stop = Stop::new();
+    let app = bound(&airbyte, &stop).await;
+    let Some(&Listen::Tcp(at)) = app.addresses().first() else { panic!("an address") };
+    let tokens = app.tokens().clone();
+    let mut running = tokio::spawn(app.run(Arc::default()));
+    let request = client().request(Method::GET, format!("http://{at}/v1/workspaces"));
+    let asking = tokio::spawn(try_got(request));
+    timeout(SOON, airbyte.handle().until(|counts| counts.held == 1)).await.expect("under way");
+    // Ends the keeper of the token.
+    tokens.close();
+    let drained = async {
+        tokio::select! {
+            () = stop.closing() => {}
+            ended = &mut running => panic!("the request in flight is lost: {ended:?}"),
+        }
+    };
+    timeout(SOON, drained).await.expect("the drain begins");
+    gate.open();
+    let answer = asking.await.expect("no panic").expect("a whole answer");
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let ended = timeout(SOON, running).await.expect("ends").expect("no panic");
+    assert_eq!(ended.expect_err("a failure").to_string(), "the task of the token ended unexpectedly");
+}
+
+#[tokio::test]
+async fn at_the_end_no_token_is_lent() {
+    let airbyte = airbyte(Options::default());
+    let stop = Stop::new();
+    let app = bound(&airbyte, &stop).await;
+    let tokens = app.tokens().clone();
+    let running = tokio::spawn(app.run(Arc::default()));
+    timeout(SOON, tokens.acquire()).await.expect("soon").expect("a token");
+    stop.drain();
+    let _ = timeout(SOON, running).await.expect("ends").expect("no panic").expect("as told");
+    assert_eq!(tokens.status().generation, None);
+    assert!(tokens.acquire().await.is_err());
+}
