@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::clock::{Clock, Jitter};
-use crate::config::Config;
+use crate::config::{Config, is_own};
 use crate::control::{Control, ControlState, Readiness, Status, TokenReadiness};
 use crate::guard::{self, Guard, Keys};
 use crate::mint::{self, HttpMinter};
@@ -57,9 +57,14 @@ pub enum StartError {
     /// There are no client keys to be had.
     #[error("guard.keys_dir: {0}")]
     Keys(#[from] KeysError),
-    /// `upstream.api_url` is one of our own addresses.
-    #[error("upstream.api_url: {0} is an address this proxy listens on itself")]
-    Itself(String),
+    /// What is to be asked is one of our own addresses.
+    #[error("{key}: {url} is an address this proxy listens on itself")]
+    Itself {
+        /// `upstream.api_url`, `token.url`, …
+        key: &'static str,
+        /// What it says.
+        url: String,
+    },
 }
 
 impl StartError {
@@ -194,11 +199,19 @@ impl App {
         }
     }
 
+    /// Again, although the configuration was looked at for this: now the ports are known that the kernel chose.
     fn refuse_itself(&self, config: &Config) -> Result<(), StartError> {
-        let url = &config.upstream.api_url;
-        let ours = |listen: &Listen| matches!(listen, Listen::Tcp(at) if at.port() == url.port());
-        if url.is_loopback() && !url.is_https() && self.addresses().iter().any(ours) {
-            return Err(StartError::Itself(url.to_string()));
+        let ours = self.addresses();
+        let upstream = &config.upstream;
+        let urls = [
+            ("upstream.api_url", Some(&upstream.api_url)),
+            ("upstream.config_api_url", upstream.config_api_url.as_ref()),
+            ("token.url", Some(&config.mint.url)),
+        ];
+        for (key, url) in urls {
+            if let Some(url) = url.filter(|url| ours.iter().any(|listen| is_own(url, listen))) {
+                return Err(StartError::Itself { key, url: url.to_string() });
+            }
         }
         Ok(())
     }

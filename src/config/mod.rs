@@ -34,6 +34,7 @@ pub use environment::Environment;
 pub use keys::{KEYS, Key};
 pub use problem::{Origin, Problem, Problems};
 pub(crate) use raw::masked;
+pub use validate::is_own;
 
 use file::File;
 use problem::Wrong;

@@ -29,7 +29,7 @@ const KEYS_DIR: &str = "guard.keys_dir";
 pub(super) fn build(settings: &mut Settings, env: &Environment, problems: &mut Problems) -> Option<Config> {
     let server = server(settings, problems);
     let upstream = upstream(settings, &server.listen, problems);
-    let mint = upstream.as_ref().and_then(|upstream| mint(settings, upstream, problems));
+    let mint = upstream.as_ref().and_then(|upstream| mint(settings, upstream, &server.listen, problems));
     let proxy = proxy(settings, problems);
     let guard = guard(settings, problems);
     let keys = keys(settings, env, problems);
@@ -107,9 +107,10 @@ fn upstream(
 ) -> Option<proxy::upstream::Config> {
     let api_url = settings.url("upstream.api_url")?.clone();
     encrypted(settings, "upstream.api_url", &api_url, problems);
-    plausible(settings, &api_url, listen, problems);
+    plausible(settings, &api_url, problems);
+    ours(settings, "upstream.api_url", &api_url, listen, problems);
     Some(proxy::upstream::Config {
-        config_api_url: config_api_url(settings, &api_url, problems),
+        config_api_url: config_api_url(settings, &api_url, listen, problems),
         api_url,
         ca_file: settings.path("upstream.ca_file").cloned(),
         http: match settings.word("upstream.http") {
@@ -141,7 +142,7 @@ fn encrypted(settings: &Settings, name: &str, url: &BaseUrl, problems: &mut Prob
 }
 
 /// URLs that cannot be meant, and would end in a misleading 401.
-fn plausible(settings: &Settings, url: &BaseUrl, listen: &[Listen], problems: &mut Problems) {
+fn plausible(settings: &Settings, url: &BaseUrl, problems: &mut Problems) {
     let mut wrong = |what: &str, hint: &str| {
         problems.add(settings.problem("upstream.api_url", Wrong::new(what).hint(hint)));
     };
@@ -149,27 +150,44 @@ fn plausible(settings: &Settings, url: &BaseUrl, listen: &[Listen], problems: &m
         wrong("is Airbyte Cloud's web UI, not its API", paths::CLOUD_API_URL);
     } else if url.host().eq_ignore_ascii_case(CLOUD_API_HOST) && url.path() != "/v1" {
         wrong("Airbyte Cloud's API lives at /v1", paths::CLOUD_API_URL);
-    } else if !url.is_https() && listen.iter().any(|listen| is_own(url, listen)) {
-        wrong("is the address that this proxy itself listens on", "the URL of Airbyte, not of the proxy");
     }
 }
 
-fn is_own(url: &BaseUrl, listen: &Listen) -> bool {
-    let Listen::Tcp(address) = listen else { return false };
-    let host = url.host().trim_start_matches('[').trim_end_matches(']');
-    let same_host = match host.parse::<IpAddr>() {
-        Ok(ip) => address.ip() == ip || (address.ip().is_unspecified() && ip.is_loopback()),
-        Err(_) => url.is_loopback() && (address.ip().is_loopback() || address.ip().is_unspecified()),
-    };
-    same_host && address.port() == url.port()
+/// A proxy that asks itself goes round in circles; as its own token endpoint it would believe its own dummy token.
+fn ours(settings: &Settings, name: &str, url: &BaseUrl, listen: &[Listen], problems: &mut Problems) {
+    if listen.iter().any(|listen| is_own(url, listen)) {
+        let wrong = Wrong::new("is the address that this proxy itself listens on");
+        problems.add(settings.problem(name, wrong.hint("the URL of Airbyte, not of the proxy")));
+    }
 }
 
-fn config_api_url(settings: &mut Settings, api_url: &BaseUrl, problems: &mut Problems) -> Option<BaseUrl> {
+/// Whether requests to `url` would arrive at `listen`, as far as can be told without asking a name server.
+pub fn is_own(url: &BaseUrl, listen: &Listen) -> bool {
+    let Listen::Tcp(address) = listen else { return false };
+    if url.is_https() || address.port() != url.port() {
+        return false;
+    }
+    let at = address.ip().to_canonical();
+    match url.host().trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        // Linux takes a connection to no address as one to loopback.
+        Ok(ip) if ip.is_unspecified() => at.is_loopback() || at.is_unspecified(),
+        Ok(ip) => at == ip.to_canonical() || (at.is_unspecified() && ip.to_canonical().is_loopback()),
+        Err(_) => url.is_loopback() && (at.is_loopback() || at.is_unspecified()),
+    }
+}
+
+fn config_api_url(
+    settings: &mut Settings,
+    api_url: &BaseUrl,
+    listen: &[Listen],
+    problems: &mut Problems,
+) -> Option<BaseUrl> {
     const NAME: &str = "upstream.config_api_url";
     match settings.value(NAME)? {
         Value::Url(url) => {
             let url = url.clone();
             encrypted(settings, NAME, &url, problems);
+            ours(settings, NAME, &url, listen, problems);
             Some(url)
         }
         _ if api_url.host().eq_ignore_ascii_case(CLOUD_API_HOST) => {
@@ -188,6 +206,7 @@ fn config_api_url(settings: &mut Settings, api_url: &BaseUrl, problems: &mut Pro
 fn mint(
     settings: &mut Settings,
     upstream: &proxy::upstream::Config,
+    listen: &[Listen],
     problems: &mut Problems,
 ) -> Option<mint::Config> {
     const NAME: &str = "token.url";
@@ -195,6 +214,7 @@ fn mint(
         let url = url.clone();
         encrypted(settings, NAME, &url, problems);
         same_host(settings, &url, upstream, problems);
+        ours(settings, NAME, &url, listen, problems);
         url
     } else if settings.is_wrong(NAME) {
         return None;

@@ -1,19 +1,20 @@
-//! The composition as a whole: tasks that fall.
+//! The composition as a whole: tasks that fall, and what it must not ask.
 
 use std::sync::Arc;
 
+use airbyte_proxy::airbyte::BaseUrl;
 use airbyte_proxy::app::App;
 use airbyte_proxy::clock::Clock;
-use airbyte_proxy::config::{CeilingFile, Environment, Flags, load_below};
+use airbyte_proxy::config::{CeilingFile, Environment, Flags, Loaded, load_below};
 use airbyte_proxy::demo::{ApiFault, Gate, Options, Simulator};
 use airbyte_proxy::server::{Listen, Stop};
 use http::{Method, StatusCode};
 use tokio::time::timeout;
 
 use crate::harness::daemon::try_got;
-use crate::harness::process::{SOON, airbyte, client};
+use crate::harness::process::{SOON, airbyte, client, free_port};
 
-async fn bound(airbyte: &Simulator, stop: &Stop) -> App {
+fn loaded(airbyte: &Simulator) -> Loaded {
     let (id, secret, url) = (airbyte.client_id(), airbyte.client_secret(), airbyte.api_url());
     let env: Environment = [
         ("AIRBYTE_CLIENT_ID", id.as_str()),
@@ -24,7 +25,11 @@ async fn bound(airbyte: &Simulator, stop: &Stop) -> App {
     .into_iter()
     .collect();
     let nothing = CeilingFile::new(std::path::Path::new("/nonexistent"), 0);
-    let loaded = load_below(&nothing, &Flags::default(), &env).expect("valid");
+    load_below(&nothing, &Flags::default(), &env).expect("valid")
+}
+
+async fn bound(airbyte: &Simulator, stop: &Stop) -> App {
+    let loaded = loaded(airbyte);
     let source = loaded.credentials.expect("credentials");
     App::bind(&loaded.config, source, Clock::system(), stop.clone()).await.expect("bound")
 }
@@ -70,4 +75,26 @@ async fn at_the_end_no_token_is_lent() {
     let _ = timeout(SOON, running).await.expect("ends").expect("no panic").expect("as told");
     assert_eq!(tokens.status().generation, None);
     assert!(tokens.acquire().await.is_err());
+}
+
+/// What the configuration cannot know, because the kernel chose the port.
+#[tokio::test]
+async fn an_address_that_turns_out_to_be_its_own_is_nothing_to_ask() {
+    let airbyte = airbyte(Options::default());
+    for key in ["upstream.api_url", "upstream.config_api_url", "token.url"] {
+        let Loaded { mut config, credentials, .. } = loaded(&airbyte);
+        let port = free_port();
+        config.server.listen = vec![Listen::Tcp(([127, 0, 0, 1], port).into())];
+        let own = BaseUrl::parse(&format!("http://localhost:{port}/v1")).expect("a URL");
+        match key {
+            "upstream.api_url" => config.upstream.api_url = own,
+            "upstream.config_api_url" => config.upstream.config_api_url = Some(own),
+            _ => config.mint.url = own,
+        }
+        let source = credentials.expect("credentials");
+        let refused = App::bind(&config, source, Clock::system(), Stop::new()).await.expect_err(key);
+        let told = format!("{key}: http://localhost:{port}/v1 is an address this proxy listens on itself");
+        assert_eq!(refused.to_string(), told);
+        assert!(refused.is_configuration());
+    }
 }

@@ -53,14 +53,26 @@ async fn a_port_that_is_free_in_one_family_only_is_not_half_taken() {
 }
 
 #[tokio::test]
-async fn its_own_address_as_upstream_is_refused() {
-    let port = free_port();
-    let url = format!("http://localhost:{port}/v1");
-    let start = alone(&format!("--listen 127.0.0.1:{port}")).env("AIRBYTE_PROXY_UPSTREAM_API_URL", &url);
-    let ended = start.run().await;
-    assert_eq!(ended.code, Some(2));
-    let told = "AIRBYTE_PROXY_UPSTREAM_API_URL: is the address that this proxy itself listens on";
-    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+async fn its_own_address_is_nothing_to_ask() {
+    let elsewhere = format!("http://127.0.0.1:{}/v1", free_port());
+    for (variable, host, path) in [
+        ("AIRBYTE_PROXY_UPSTREAM_API_URL", "localhost", "/v1"),
+        ("AIRBYTE_PROXY_UPSTREAM_CONFIG_API_URL", "127.0.0.1", "/api/v1"),
+        ("AIRBYTE_PROXY_TOKEN_URL", "127.0.0.1", "/v1/applications/token"),
+        ("AIRBYTE_PROXY_TOKEN_URL", "[::ffff:127.0.0.1]", "/v1/applications/token"),
+        ("AIRBYTE_PROXY_TOKEN_URL", "0.0.0.0", "/v1/applications/token"),
+    ] {
+        let port = free_port();
+        let url = format!("http://{host}:{port}{path}");
+        let start = alone(&format!("--listen 127.0.0.1:{port}"))
+            .env("AIRBYTE_PROXY_UPSTREAM_API_URL", &elsewhere)
+            .env("AIRBYTE_PROXY_TOKEN_ALLOW_OTHER_HOST", "true")
+            .env("AIRBYTE_PROXY_UPSTREAM_ALLOW_HTTP", "true");
+        let ended = start.env(variable, &url).run().await;
+        assert_eq!(ended.code, Some(2), "{url}: {}", ended.stderr);
+        let told = format!("{variable}: is the address that this proxy itself listens on");
+        assert!(ended.stderr.contains(&told), "{url}: {}", ended.stderr);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
