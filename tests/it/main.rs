@@ -4,6 +4,7 @@
 //! * `architecture`: which room may name what
 //! * `authorize`: what a 401 causes, and what it does not
 //! * `browser`: a real one, with a hostile page and with our own
+//! * `claims`: what the documents promise is held by tests that exist
 //! * `config`: what the user writes wrongly, the layers through the binary, the example file, `check`, `healthcheck`
 //! * `forwarding`: what reaches upstream, what reaches the caller, over HTTP/1.1 and plainly
 //! * `guard`: policy, client keys, CORS and the ceiling, through the binary
@@ -25,6 +26,7 @@ mod arbitrary;
 mod architecture;
 mod authorize;
 mod browser;
+mod claims;
 mod config;
 mod forwarding;
 mod guard;

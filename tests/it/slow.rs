@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Collected};
 use hyper::body::Incoming;
+use tokio::sync::Mutex;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
@@ -29,6 +30,9 @@ const ANSWER: usize = 16 * 1024 * 1024;
 const MEMORY: u64 = 128 * 1024;
 /// Upstream may have sent a whole window on each stream.
 const MEMORY_HTTP2: u64 = 256 * 1024;
+
+/// One crowd at a time: other tests run beside it.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 const SETTINGS: [(&str, &str); 3] = [
     ("AIRBYTE_PROXY_LIMITS_HEAD_TIMEOUT", "2s"),
@@ -57,21 +61,21 @@ async fn trickle(talk: &mut Talk, bytes: usize) {
         if talk.try_say("x").await.is_err() {
             return;
         }
-        sleep(Duration::from_millis(100)).await;
+        sleep(Duration::from_millis(250)).await;
     }
 }
 
 /// Never ends its head. `true` if it was cut without an answer.
 async fn slow_head(mut talk: Talk) -> bool {
     talk.say("GET /v1/jobs HTTP/1.1\r\nhost: localhost\r\nx: ").await;
-    trickle(&mut talk, 100).await;
+    trickle(&mut talk, 40).await;
     talk.rest().await.is_empty()
 }
 
 /// Sends a little of its body, and then no more. `true` if it was told so.
 async fn slow_body(mut talk: Talk) -> bool {
     talk.say("POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n").await;
-    trickle(&mut talk, 15).await;
+    trickle(&mut talk, 6).await;
     let answer = talk.rest_text().await;
     answer.starts_with("HTTP/1.1 408 ") && answer.contains("request-timeout")
 }
@@ -95,7 +99,7 @@ async fn good(mut talk: Talk, over: Arc<AtomicBool>) -> usize {
         assert_eq!(head.first_line(), "HTTP/1.1 200 OK", "after {answered} others");
         assert_eq!(talk.exactly(2).await, b"ok");
         answered += 1;
-        sleep(Duration::from_millis(10)).await;
+        sleep(Duration::from_millis(20)).await;
     }
     answered
 }
@@ -121,6 +125,7 @@ async fn the_same_over_http2() {
 }
 
 async fn slow_ones_hurt_nobody(speaks: Speaks, memory: u64) {
+    let _alone = ALONE.lock().await;
     let upstream = Upstream::start(speaks, airbyte).await;
     let ca = tls::ca_file().display().to_string();
     let settings = [&SETTINGS[..], &[("AIRBYTE_PROXY_UPSTREAM_CA_FILE", &*ca)]].concat();
@@ -151,7 +156,6 @@ async fn slow_ones_hurt_nobody(speaks: Speaks, memory: u64) {
     }
     all(readers, "readers").await;
     let peak = proxy.peak_memory();
-    println!("peak memory {peak} KiB");
     assert!(peak < memory, "{peak} KiB");
     assert!(!upstream.seen().iter().any(|head| head.headers.contains_key("x")), "half a head is no request");
 }

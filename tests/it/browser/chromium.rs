@@ -13,7 +13,11 @@ use crate::harness::talk::soon;
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// The browser, if the run names one.
-#[expect(clippy::disallowed_methods, reason = "a switch of the test run, not a setting of the program")]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a switch of the test run, not a setting of the program"
+)]
 fn installed() -> Option<std::ffi::OsString> {
     let browser = std::env::var_os("AIRBYTE_PROXY_TEST_CHROMIUM").filter(|path| !path.is_empty());
     if browser.is_none() {

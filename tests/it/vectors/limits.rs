@@ -174,11 +174,11 @@ async fn a_request_too_many_is_refused_at_once_and_not_queued() {
     for _ in 0..20 {
         let mut talk = stage.proxy.talk().await;
         talk.say(with(GET, "")).await;
-        let (head, body) = soon(answer(&mut talk)).await.expect("an answer");
-        assert_eq!(head.first_line(), "HTTP/1.1 503 Service Unavailable");
+        let (refusal, body) = soon(answer(&mut talk)).await.expect("an answer");
+        assert_eq!(refusal.first_line(), "HTTP/1.1 503 Service Unavailable");
         assert!(String::from_utf8_lossy(&body).contains("overloaded"));
         assert!(
-            head.all("retry-after").iter().all(|after| after.parse::<u32>().is_ok_and(|after| after >= 1))
+            refusal.all("retry-after").iter().all(|after| after.parse::<u32>().is_ok_and(|after| after >= 1))
         );
     }
     assert_eq!(stage.asked().0, 2, "what was refused is not waiting somewhere");

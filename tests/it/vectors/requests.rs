@@ -12,45 +12,48 @@ fn get(target: impl AsRef<[u8]>) -> Vec<u8> {
     [b"GET ", target.as_ref(), b" HTTP/1.1\r\nhost: localhost\r\n\r\n"].concat()
 }
 
+/// Targets that are no path, no path of ours, or two paths.
+static AMBIGUOUS: &[&str] = &[
+    "evil.example:80",
+    "!",
+    "*",
+    "localhost:80",
+    "ftp://localhost/v1/workspaces",
+    "https://localhost/v1/workspaces",
+    "http://evil.example/v1/workspaces",
+    "http://localhost:81/v1/workspaces",
+    "http://u@localhost/v1/workspaces",
+    "http://localhost.evil.example/v1/workspaces",
+    "/\\evil.example/",
+    "/v1/a|b",
+    "/v1/é",
+    "/v1/[x]",
+    "/v1/{x}",
+    "/v1/../v1/workspaces",
+    "/v1/workspaces/..",
+    "/v1/./workspaces",
+    "/v1/%2e%2e/workspaces",
+    "/v1/.%2E/workspaces",
+    "/v1/..;x/workspaces",
+    "/v1/workspaces%2Fx",
+    "/v1/workspaces%2f..%2fapplications",
+    "/v1/a%5Cb",
+    "/v1/a%00",
+    "/v1/%zz",
+    "/v1/%",
+    "/v1/workspaces?a[b]=c",
+    "/v1/workspaces?x=|",
+    "/v1/workspaces?é",
+    "/v1/\"x",
+    "/v1/a^",
+    "/-/../v1/workspaces",
+];
+
 #[tokio::test]
 async fn targets_have_one_reading_or_none() {
     let stage = stage(&[]).await;
     let mut vectors: Vec<Vector<'_>> = Vec::new();
-    for target in [
-        "evil.example:80",
-        "!",
-        "*",
-        "localhost:80",
-        "ftp://localhost/v1/workspaces",
-        "https://localhost/v1/workspaces",
-        "http://evil.example/v1/workspaces",
-        "http://localhost:81/v1/workspaces",
-        "http://u@localhost/v1/workspaces",
-        "http://localhost.evil.example/v1/workspaces",
-        "/\\evil.example/",
-        "/v1/a|b",
-        "/v1/é",
-        "/v1/[x]",
-        "/v1/{x}",
-        "/v1/../v1/workspaces",
-        "/v1/workspaces/..",
-        "/v1/./workspaces",
-        "/v1/%2e%2e/workspaces",
-        "/v1/.%2E/workspaces",
-        "/v1/..;x/workspaces",
-        "/v1/workspaces%2Fx",
-        "/v1/workspaces%2f..%2fapplications",
-        "/v1/a%5Cb",
-        "/v1/a%00",
-        "/v1/%zz",
-        "/v1/%",
-        "/v1/workspaces?a[b]=c",
-        "/v1/workspaces?x=|",
-        "/v1/workspaces?é",
-        "/v1/\"x",
-        "/v1/a^",
-        "/-/../v1/workspaces",
-    ] {
+    for &target in AMBIGUOUS {
         vectors.push((target, get(target), INVALID));
     }
     for target in [
@@ -439,4 +442,38 @@ async fn a_refusal_reaches_a_client_that_is_still_uploading() {
         assert_eq!(talk.rest_text().await, "");
     }
     assert_eq!(stage.asked().0, 0);
+}
+
+#[tokio::test]
+async fn the_log_repeats_nothing_that_could_be_a_secret() {
+    let stage = stage(&[("AIRBYTE_PROXY_LOG_LEVEL", "debug")]).await;
+    let lines =
+        "authorization: Bearer canary\r\ncookie: a=canary\r\nairbyte-proxy-key: canary\r\nx: canary\r\n";
+    let body = "{\"client_secret\": \"canary\"}";
+    let post = |path: &str| {
+        let length = body.len();
+        let head =
+            with(&format!("POST {path}?q=canary HTTP/1.1"), format!("{lines}content-length: {length}\r\n"));
+        [head, body.as_bytes().to_vec()].concat()
+    };
+    let foreign = with("GET /v1/jobs?q=canary HTTP/1.1", format!("{lines}origin: http://evil.example\r\n"));
+    try_all(
+        &stage,
+        &[
+            ("passed on", post("/v1/jobs"), Passes(400)),
+            ("answered here", post("/v1/applications/token"), Local(200)),
+            ("refused", foreign, Refused(403, "origin-not-allowed")),
+            ("unknown", post("/nothing"), Closed(404, "unknown-path")),
+            ("not HTTP", with(GET, "canary : canary\r\n"), NotHttp(400)),
+        ],
+    )
+    .await;
+    let log = stage.proxy.log();
+    assert!(log.len() >= 5, "{log:?}");
+    let secret = stage.airbyte.credentials().client_secret.expose().to_owned();
+    let tokens = stage.airbyte.tokens();
+    let secrets = tokens.iter().map(airbyte_proxy::secret::Secret::expose).chain(["canary", &secret]);
+    for secret in secrets {
+        assert!(!log.iter().any(|line| line.contains(secret)), "{log:?}");
+    }
 }
