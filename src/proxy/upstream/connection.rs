@@ -60,6 +60,8 @@ struct Streams {
     load: AtomicUsize,
     /// What the peer allows (`SETTINGS_MAX_CONCURRENT_STREAMS`); only the driver of the connection is told.
     allowed: AtomicUsize,
+    /// Told of each stream that has ended.
+    freed: Arc<Notify>,
 }
 
 /// A stream in use.
@@ -69,6 +71,7 @@ pub(super) struct Share(Arc<Streams>);
 impl Drop for Share {
     fn drop(&mut self) {
         self.0.load.fetch_sub(1, Ordering::Relaxed);
+        self.0.freed.notify_one();
     }
 }
 
@@ -92,16 +95,20 @@ pub(super) struct Failed {
 
 impl Connection {
     /// Speaks the protocol that was negotiated, or `h2` by prior knowledge. Spawns the task that drives it.
-    pub(super) async fn open(stream: Stream, prior_knowledge_h2: bool) -> Result<Self, SendError> {
+    pub(super) async fn open(
+        stream: Stream,
+        prior_knowledge_h2: bool,
+        freed: &Arc<Notify>,
+    ) -> Result<Self, SendError> {
         let h2 = prior_knowledge_h2 || stream.chose_h2();
         match stream {
-            Stream::Plain(io) => Self::handshake(TokioIo::new(io), h2).await,
-            Stream::Tls(io) => Self::handshake(TokioIo::new(*io), h2).await,
+            Stream::Plain(io) => Self::handshake(TokioIo::new(io), h2, freed).await,
+            Stream::Tls(io) => Self::handshake(TokioIo::new(*io), h2, freed).await,
         }
         .map_err(|error| SendError::from_hyper(&error))
     }
 
-    async fn handshake<I>(io: I, h2: bool) -> hyper::Result<Self>
+    async fn handshake<I>(io: I, h2: bool, freed: &Arc<Notify>) -> hyper::Result<Self>
     where
         I: Read + Write + Unpin + Send + 'static,
     {
@@ -118,7 +125,7 @@ impl Connection {
                 .handshake(io)
                 .await?;
             let allowed = AtomicUsize::new(driver.current_max_send_streams());
-            let streams = Arc::new(Streams { load: AtomicUsize::new(0), allowed });
+            let streams = Arc::new(Streams { load: AtomicUsize::new(0), allowed, freed: Arc::clone(freed) });
             let told = Arc::clone(&streams);
             // An error ends the connection, and its streams learn of it themselves.
             tokio::spawn(poll_fn(move |cx| {

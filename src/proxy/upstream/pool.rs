@@ -3,11 +3,14 @@
 //! HTTP/1.1 connections wait on a stack, the most recently used on top. Of HTTP/2 there is one, and more only while
 //! its streams do not suffice. Until the protocol is known, and always for HTTP/2, a burst of requests causes one dial
 //! and not many. A dial runs in a task of its own: a caller that leaves cancels nothing for the others.
+//!
+//! A further HTTP/2 connection is a convenience: whoever waits for one takes a stream that becomes free meanwhile, and
+//! if it cannot be had, waits for a stream of those that are there.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::timeout;
 
 use super::connection::{Connection, H1, H2};
@@ -17,6 +20,9 @@ use crate::clock::{Clock, Now, Stopwatch};
 
 /// More HTTP/2 connections than this share the streams they have.
 const MAX_H2: usize = 8;
+/// After a further HTTP/2 connection could not be had, none is tried for this long; twice as long after each failure.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long a connection from the stack may take to be ready.
 const READY: Duration = Duration::from_millis(250);
 /// Connections are not trusted after a suspend longer than this.
@@ -31,6 +37,8 @@ pub(super) struct Pool {
     idle_timeout: Duration,
     max_age: Duration,
     state: Mutex<State>,
+    /// A stream of an HTTP/2 connection has become free.
+    freed: Arc<Notify>,
     this: Weak<Self>,
 }
 
@@ -41,6 +49,8 @@ struct State {
     h2: Vec<H2>,
     /// The dial that everybody waits for.
     shared_dial: Option<SharedDial>,
+    /// When a dial failed beside a living HTTP/2 connection, and for how long there is no other.
+    pause: Option<(Stopwatch, Duration)>,
     sweeping: bool,
     /// Changes when the machine wakes from a suspend.
     resumed: watch::Receiver<u64>,
@@ -61,8 +71,21 @@ impl State {
         told || gap
     }
 
+    /// Whether there may be a dial although there is an HTTP/2 connection.
+    fn may_dial_more(&self) -> bool {
+        self.pause.is_none_or(|(since, pause)| since.elapsed() >= pause)
+    }
+
+    fn dial_failed(&mut self) {
+        if !self.h2.is_empty() {
+            let pause = self.pause.map_or(FIRST_PAUSE, |(_, last)| (last * 2).min(LONGEST_PAUSE));
+            self.pause = Some((Stopwatch::start(), pause));
+        }
+    }
+
     fn keep_h2(&mut self, h2: H2) {
         self.protocol = Protocol::Http2;
+        self.pause = None;
         self.h2.push(h2);
     }
 }
@@ -96,6 +119,7 @@ impl Pool {
             idle: Vec::new(),
             h2: Vec::new(),
             shared_dial: None,
+            pause: None,
             sweeping: false,
             resumed,
             asked: None,
@@ -106,6 +130,7 @@ impl Pool {
             idle_timeout,
             max_age,
             state: Mutex::new(state),
+            freed: Arc::new(Notify::new()),
             this: this.clone(),
         })
     }
@@ -129,8 +154,15 @@ impl Pool {
                 Way::Have(connection) => connection,
                 Way::Own(dialled) => return dialled.await.unwrap_or_else(|_| Err(dial_lost())),
                 Way::Shared(mut dial) => {
-                    let ended = dial.wait_for(Option::is_some).await.map(|result| result.clone());
-                    ended.ok().flatten().unwrap_or_else(|| Err(dial_lost()))?;
+                    let ended = tokio::select! {
+                        ended = dial.wait_for(Option::is_some) => ended.map(|result| result.clone()),
+                        () = self.freed.notified() => continue,
+                    };
+                    match ended.ok().flatten().unwrap_or_else(|| Err(dial_lost())) {
+                        // There is one that lives, and its streams become free.
+                        Err(_) if !self.lock().h2.is_empty() => continue,
+                        ended => ended?,
+                    }
                     continue;
                 }
             };
@@ -191,17 +223,25 @@ impl Pool {
     fn h2(&self, state: &mut State) -> Option<Connection> {
         // A new one is used once, whatever has become of it: who waited for it must learn that, not wait for another.
         state.h2.retain(|h2| !h2.reused || (!h2.sender.is_closed() && h2.born.elapsed() < self.max_age));
+        let more = state.h2.len() < MAX_H2 && state.may_dial_more();
+        let somebody_waits = state.shared_dial.is_some();
         let best = state.h2.iter_mut().max_by_key(|h2| h2.room())?;
+        let room = best.room();
+        if room == 0 && more {
+            return None;
+        }
+        // Whoever waits for a stream need not be the one who heard that there are several.
+        if room > 1 && somebody_waits {
+            self.freed.notify_one();
+        }
         let picked = best.clone();
         best.reused = true;
         // Replaced in the background before its time is up, so that no request pays for the dial.
-        if picked.born.elapsed() > self.max_age * 9 / 10 && state.h2.len() == 1 {
+        if picked.born.elapsed() > self.max_age * 9 / 10 && state.h2.len() == 1 && state.may_dial_more() {
             self.shared_dial(state);
         }
-        (picked.room() > 0 || state.h2.len() >= MAX_H2).then(|| {
-            let share = picked.share();
-            Connection::H2(picked, share)
-        })
+        let share = picked.share();
+        Some(Connection::H2(picked, share))
     }
 
     fn shared_dial(&self, state: &mut State) -> SharedDial {
@@ -216,6 +256,9 @@ impl Pool {
             let result = pool.dial().await;
             let mut state = pool.lock();
             state.shared_dial = None;
+            if result.is_err() {
+                state.dial_failed();
+            }
             let result = result.map(|connection| pool.keep(&mut state, connection));
             drop(state);
             let _ = ended.send(Some(result));
@@ -241,7 +284,7 @@ impl Pool {
     }
 
     async fn dial(&self) -> Result<Connection, SendError> {
-        Connection::open(self.dialer.dial().await?, self.prior_knowledge_h2).await
+        Connection::open(self.dialer.dial().await?, self.prior_knowledge_h2, &self.freed).await
     }
 
     fn keep(&self, state: &mut State, connection: Connection) {
@@ -295,6 +338,7 @@ mod tests {
             idle: Vec::new(),
             h2: Vec::new(),
             shared_dial: None,
+            pause: None,
             sweeping: false,
             resumed,
             asked: None,

@@ -83,6 +83,11 @@ impl Wire {
         Frames::start(self.accept().await, &[]).await
     }
 
+    /// Refuses connections from now on. Tokens can still be had from what is returned.
+    pub(crate) fn refuse(self) -> Upstream {
+        self.tokens
+    }
+
     /// Whether somebody has connected who was not accepted yet.
     pub(crate) async fn somebody_waits(&self) -> bool {
         tokio::select! {

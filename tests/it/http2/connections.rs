@@ -12,6 +12,7 @@ use super::{h2, is_ok};
 use crate::harness::daemon::{daemon, got, start};
 use crate::harness::frames::{Frames, HEADERS, MAX_CONCURRENT_STREAMS};
 use crate::harness::talk::soon;
+use crate::harness::tls;
 use crate::harness::upstream::{Speaks, Upstream, full, piecemeal};
 use crate::harness::wire::Wire;
 
@@ -104,6 +105,61 @@ async fn more_connections_are_made_only_when_the_streams_of_one_do_not_suffice()
     }
     is_ok(fourth).await;
     assert!(!wire.somebody_waits().await);
+}
+
+#[tokio::test]
+async fn a_further_connection_that_cannot_be_had_means_waiting_for_a_stream() {
+    let (wire, proxy) = h2().await;
+    let mut calls = vec![proxy.begin(Method::GET, "/v1/1")];
+    let mut frames = Frames::start(wire.accept().await, &[(MAX_CONCURRENT_STREAMS, 2)]).await;
+    let (one, _) = frames.request().await;
+    calls.push(proxy.begin(Method::GET, "/v1/2"));
+    let (two, _) = frames.request().await;
+    let _tokens = wire.refuse();
+    for path in ["/v1/3", "/v1/4", "/v1/5"] {
+        calls.push(proxy.begin(Method::GET, path));
+    }
+    // Until they have found out that they have to wait.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let (mut open, mut answered) = (vec![one, two], 0);
+    while let Some(stream) = open.pop() {
+        frames.ok(stream).await;
+        answered += 1;
+        if answered + open.len() < calls.len() {
+            open.push(frames.request().await.0);
+        }
+    }
+    for call in calls {
+        is_ok(call).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_becomes_free_is_not_left_waiting_for_a_further_connection() {
+    let wire = Wire::listen_tls().await;
+    let mut settings = wire.settings();
+    settings.upstream.connect_timeout = Duration::from_secs(3600);
+    let proxy = start(settings).await;
+    let first = proxy.begin(Method::GET, "/v1/1");
+    let talk = Wire::handshake(wire.accept_tcp().await, &tls::server(true)).await.expect("a handshake");
+    let mut frames = Frames::start(talk, &[(MAX_CONCURRENT_STREAMS, 2)]).await;
+    let (one, _) = frames.request().await;
+    let second = proxy.begin(Method::GET, "/v1/2");
+    let (two, _) = frames.request().await;
+    let others = [proxy.begin(Method::GET, "/v1/3"), proxy.begin(Method::GET, "/v1/4")];
+    // Its handshake never comes.
+    let _further = wire.accept_tcp().await;
+    for (call, stream) in [(first, one), (second, two)] {
+        frames.ok(stream).await;
+        is_ok(call).await;
+    }
+    for _ in &others {
+        let (stream, _) = frames.request().await;
+        frames.ok(stream).await;
+    }
+    for call in others {
+        is_ok(call).await;
+    }
 }
 
 #[tokio::test]
