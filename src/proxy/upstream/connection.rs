@@ -189,6 +189,10 @@ impl H2 {
         Share(Arc::clone(&self.streams))
     }
 
+    pub(super) fn is_in_use(&self) -> bool {
+        self.streams.load.load(Ordering::Relaxed) > 0
+    }
+
     /// Streams that can still be opened without waiting.
     pub(super) fn room(&self) -> usize {
         let allowed = self.streams.allowed.load(Ordering::Relaxed).min(MAX_STREAMS);

@@ -6,6 +6,11 @@
 //!
 //! A further HTTP/2 connection is a convenience: whoever waits for one takes a stream that becomes free meanwhile, and
 //! if it cannot be had, waits for a stream of those that are there.
+//!
+//! How long they are kept: HTTP/1.1 connections until nobody has used them for `idle_timeout`, without exception, so that
+//! the first request after a pause pays for a dial. HTTP/2 connections likewise, but for the newest one, which stays
+//! and is replaced shortly before `max_age`, with or without requests. One that served nobody in all its life is not
+//! replaced: once nothing has been asked for `max_age` to twice `max_age` there is no connection and no PING any more.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -27,6 +32,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const READY: Duration = Duration::from_millis(250);
 /// Connections are not trusted after a suspend longer than this.
 const SUSPENDED: Duration = Duration::from_secs(10);
+/// Whoever waited for a connection has taken it by then.
+const FRESH: Duration = Duration::from_secs(1);
+/// Between two looks at what is kept, however short its life is set to be.
+const LEAST_SWEEP: Duration = Duration::from_millis(10);
 /// Kept HTTP/1.1 connections; more are closed after use.
 const MAX_IDLE: usize = 256;
 
@@ -46,7 +55,8 @@ pub(super) struct Pool {
 struct State {
     protocol: Protocol,
     idle: Vec<(H1, Stopwatch)>,
-    h2: Vec<H2>,
+    /// The newest last.
+    h2: Vec<Kept>,
     /// The dial that everybody waits for.
     shared_dial: Option<SharedDial>,
     /// When a dial failed beside a living HTTP/2 connection, and for how long there is no other.
@@ -56,6 +66,24 @@ struct State {
     resumed: watch::Receiver<u64>,
     /// When the pool was last asked, by the clock that counts a suspend and by the one that does not.
     asked: Option<(Now, Stopwatch)>,
+}
+
+/// An HTTP/2 connection.
+#[derive(Debug)]
+struct Kept {
+    h2: H2,
+    /// Somebody has used it since the last sweep; its idle time has not begun.
+    busy: bool,
+    idle: Stopwatch,
+}
+
+impl Kept {
+    /// Whether it may take a request. A new one may once, whatever has become of it: who waited for it must learn that,
+    /// not wait for another.
+    fn is_usable(&self, max_age: Duration) -> bool {
+        let age = self.h2.born.elapsed();
+        (!self.h2.reused && age < FRESH) || (age < max_age && !self.h2.sender.is_closed())
+    }
 }
 
 impl State {
@@ -86,7 +114,7 @@ impl State {
     fn keep_h2(&mut self, h2: H2) {
         self.protocol = Protocol::Http2;
         self.pause = None;
-        self.h2.push(h2);
+        self.h2.push(Kept { h2, busy: true, idle: Stopwatch::start() });
     }
 }
 
@@ -221,12 +249,11 @@ impl Pool {
     }
 
     fn h2(&self, state: &mut State) -> Option<Connection> {
-        // A new one is used once, whatever has become of it: who waited for it must learn that, not wait for another.
-        state.h2.retain(|h2| !h2.reused || (!h2.sender.is_closed() && h2.born.elapsed() < self.max_age));
+        state.h2.retain(|kept| kept.is_usable(self.max_age));
         let more = state.h2.len() < MAX_H2 && state.may_dial_more();
         let somebody_waits = state.shared_dial.is_some();
-        let best = state.h2.iter_mut().max_by_key(|h2| h2.room())?;
-        let room = best.room();
+        let best = state.h2.iter_mut().max_by_key(|kept| kept.h2.room())?;
+        let room = best.h2.room();
         if room == 0 && more {
             return None;
         }
@@ -234,12 +261,9 @@ impl Pool {
         if room > 1 && somebody_waits {
             self.freed.notify_one();
         }
-        let picked = best.clone();
-        best.reused = true;
-        // Replaced in the background before its time is up, so that no request pays for the dial.
-        if picked.born.elapsed() > self.max_age * 9 / 10 && state.h2.len() == 1 && state.may_dial_more() {
-            self.shared_dial(state);
-        }
+        let picked = best.h2.clone();
+        best.h2.reused = true;
+        best.busy = true;
         let share = picked.share();
         Some(Connection::H2(picked, share))
     }
@@ -272,7 +296,9 @@ impl Pool {
             tokio::spawn(async move {
                 let result = pool.dial().await;
                 if let Ok(Connection::H2(h2, _)) = &result {
-                    pool.lock().keep_h2(h2.clone());
+                    let mut state = pool.lock();
+                    state.keep_h2(h2.clone());
+                    pool.sweep_later(&mut state);
                 }
                 // The caller has left: somebody else may use it.
                 if let Err(Ok(connection @ Connection::H1(_))) = ended.send(result) {
@@ -292,10 +318,10 @@ impl Pool {
             Connection::H1(h1) => {
                 state.protocol = Protocol::Http1;
                 state.idle.push((h1, Stopwatch::start()));
-                self.sweep_later(state);
             }
             Connection::H2(h2, _) => state.keep_h2(h2),
         }
+        self.sweep_later(state);
     }
 
     /// Closes what nobody uses. The task ends when nothing is left to close.
@@ -303,21 +329,38 @@ impl Pool {
         if std::mem::replace(&mut state.sweeping, true) {
             return;
         }
-        let (pool, pause) = (self.this.clone(), self.idle_timeout);
+        let this = self.this.clone();
+        // Twice in the last tenth of a life, which is when a connection is replaced.
+        let pause = (self.idle_timeout / 2).min(self.max_age / 20).max(LEAST_SWEEP);
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(pause).await;
-                let Some(pool) = pool.upgrade() else { return };
+                let Some(pool) = this.upgrade() else { return };
                 let mut state = pool.lock();
-                state
-                    .idle
-                    .retain(|(h1, since)| !h1.sender.is_closed() && since.elapsed() < pool.idle_timeout);
-                if state.idle.is_empty() {
+                pool.sweep(&mut state);
+                if state.idle.is_empty() && state.h2.is_empty() {
                     state.sweeping = false;
                     return;
                 }
             }
         });
+    }
+
+    fn sweep(&self, state: &mut State) {
+        state.idle.retain(|(h1, since)| !h1.sender.is_closed() && since.elapsed() < self.idle_timeout);
+        let mut newest = state.h2.len();
+        state.h2.retain_mut(|kept| {
+            newest -= 1;
+            if std::mem::take(&mut kept.busy) || kept.h2.is_in_use() {
+                kept.idle = Stopwatch::start();
+            }
+            kept.is_usable(self.max_age) && (newest == 0 || kept.idle.elapsed() < self.idle_timeout)
+        });
+        // In the background and before its time is up, so that no request pays for the dial.
+        let ends = |newest: &Kept| newest.h2.reused && newest.h2.born.elapsed() >= self.max_age * 9 / 10;
+        if state.h2.last().is_some_and(ends) && state.may_dial_more() {
+            self.shared_dial(state);
+        }
     }
 }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airbyte_proxy::clock::Clock;
+use airbyte_proxy::proxy::upstream;
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{h2, is_ok};
-use crate::harness::daemon::{daemon, got, start};
+use crate::harness::daemon::{Daemon, daemon, got, start};
 use crate::harness::frames::{Frames, HEADERS, MAX_CONCURRENT_STREAMS};
 use crate::harness::talk::soon;
 use crate::harness::tls;
@@ -160,6 +161,75 @@ async fn a_stream_that_becomes_free_is_not_left_waiting_for_a_further_connection
     for call in others {
         is_ok(call).await;
     }
+}
+
+/// The proxy of a test about how long connections live.
+async fn short_lived(adjust: impl FnOnce(&mut upstream::Config)) -> (Wire, Daemon) {
+    let wire = Wire::listen().await;
+    let mut settings = wire.h2_settings();
+    adjust(&mut settings.upstream);
+    let proxy = start(settings).await;
+    (wire, proxy)
+}
+
+async fn serve(proxy: &Daemon, frames: &mut Frames) {
+    let call = proxy.begin(Method::GET, "/v1/jobs");
+    let (stream, _) = frames.request().await;
+    frames.ok(stream).await;
+    is_ok(call).await;
+}
+
+#[tokio::test]
+async fn all_connections_but_one_are_closed_when_nobody_uses_them() {
+    let (wire, proxy) = short_lived(|upstream| upstream.idle_timeout = Duration::from_millis(100)).await;
+    let first = proxy.begin(Method::GET, "/v1/1");
+    let mut one = Frames::start(wire.accept().await, &[(MAX_CONCURRENT_STREAMS, 2)]).await;
+    let (a, _) = one.request().await;
+    let second = proxy.begin(Method::GET, "/v1/2");
+    let (b, _) = one.request().await;
+    let third = proxy.begin(Method::GET, "/v1/3");
+    let mut two = wire.accept_h2().await;
+    let (c, _) = two.request().await;
+    two.ok(c).await;
+    is_ok(third).await;
+    one.ok(a).await;
+    is_ok(first).await;
+    one.ok(b).await;
+    is_ok(second).await;
+    one.closes().await;
+    serve(&proxy, &mut two).await;
+    assert!(!wire.somebody_waits().await);
+}
+
+#[tokio::test]
+async fn a_connection_that_has_served_is_replaced_before_its_time_and_one_that_has_not_is_closed() {
+    let (wire, proxy) = short_lived(|upstream| upstream.max_age = Duration::from_secs(1)).await;
+    let first = proxy.begin(Method::GET, "/v1/1");
+    let mut old = wire.accept_h2().await;
+    let (stream, _) = old.request().await;
+    old.ok(stream).await;
+    is_ok(first).await;
+    // Nobody asks.
+    let mut new = wire.accept_h2().await;
+    old.closes().await;
+    new.closes().await;
+    assert!(!wire.somebody_waits().await);
+    let next = proxy.begin(Method::GET, "/v1/2");
+    let mut newest = wire.accept_h2().await;
+    let (stream, _) = newest.request().await;
+    newest.ok(stream).await;
+    is_ok(next).await;
+}
+
+#[tokio::test]
+async fn a_connection_made_at_start_that_nobody_uses_is_closed_at_its_age() {
+    let (wire, _proxy) = short_lived(|upstream| {
+        upstream.max_age = Duration::from_millis(50);
+        upstream.warm = true;
+    })
+    .await;
+    wire.accept_h2().await.closes().await;
+    assert!(!wire.somebody_waits().await);
 }
 
 #[tokio::test]
