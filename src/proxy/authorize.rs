@@ -26,7 +26,9 @@ pub(super) async fn send(
     let generation = lease.generation();
     if response.status() != StatusCode::UNAUTHORIZED {
         request.body.settle();
-        tokens.accepted();
+        if is_proof(response.status()) {
+            tokens.accepted();
+        }
         return Ok(Authorized { response, generation, replayed: false });
     }
     let Some(newer) = renewed(tokens, request, generation).await else {
@@ -39,10 +41,16 @@ pub(super) async fn send(
     let generation = lease.generation();
     if response.status() == StatusCode::UNAUTHORIZED {
         tokens.not_the_token(generation);
-    } else {
+    } else if is_proof(response.status()) {
         tokens.accepted();
     }
     Ok(Authorized { response, generation, replayed: true })
+}
+
+/// Whether an answer that is no 401 proves the token good. A gateway that has nobody to ask answers 5xx without a look
+/// at it.
+fn is_proof(status: StatusCode) -> bool {
+    !status.is_server_error()
 }
 
 /// A newer token for a second attempt, if there can be one. The first attempt is over then.

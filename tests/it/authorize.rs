@@ -247,11 +247,16 @@ async fn a_second_401_is_returned_as_it_is_and_quiets_further_mints() {
     upstream.say(REFUSED).await;
     is_refused(&mut caller).await;
     assert_eq!(wire.tokens.mints(), 2);
-    // It was not the token: the next ones cause nothing for a minute.
+    // It was not the token: the next ones cause nothing for a minute. A 503 in between says nothing about that.
     proxy.heard().await;
     hand.advance(LATER);
     caller.say("GET /v1/x HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     let mut upstream = wire.accept().await;
+    asked(&mut upstream, 2).await;
+    upstream.say("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy").await;
+    assert_eq!(caller.head().await.first_line(), "HTTP/1.1 503 Service Unavailable");
+    caller.exactly(4).await;
+    caller.say("GET /v1/x HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     asked(&mut upstream, 2).await;
     upstream.say(REFUSED).await;
     is_refused(&mut caller).await;
