@@ -28,7 +28,8 @@ const MAX_STREAMS: usize = 128;
 /// read must not use up what their neighbours on the connection need, so the whole is enough for all of them.
 const STREAM_WINDOW: u32 = 512 * 1024;
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 128;
-/// 1xx answers before the real one.
+/// 1xx answers before the real one, in HTTP/1.1. In HTTP/2 hyper skips them without telling, so that only the response
+/// timeout ends a flood of them; what they take is no more than the flow of one connection.
 const MAX_INTERIM: usize = 20;
 
 #[derive(Debug)]
