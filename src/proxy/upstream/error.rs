@@ -1,7 +1,7 @@
 //! Why a request got no answer from upstream.
 
 use std::error::Error as StdError;
-use std::fmt;
+use std::{fmt, io};
 
 use crate::token::Unavailable;
 
@@ -45,8 +45,29 @@ impl SendError {
         if is_h2_protocol(error) {
             return Self::new(Kind::Protocol, format!("the answer is not well-formed HTTP/2 ({cause})"));
         }
-        Self::new(Kind::Closed, format!("the connection was closed before an answer ({cause})"))
+        Self::new(Kind::Closed, lost(error).unwrap_or_else(|| format!("{CLOSED} ({cause})")))
     }
+}
+
+const CLOSED: &str = "the connection was closed before an answer";
+
+/// How an answer is usually lost, in our own words. `None` for what is not usual.
+fn lost(error: &hyper::Error) -> Option<String> {
+    // How h2 says that the connection has ended under its streams.
+    let ended = find::<io::Error>(error).is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe);
+    if ended || error.is_incomplete_message() {
+        return Some(CLOSED.to_owned());
+    }
+    let cause = find::<h2::Error>(error).filter(|cause| cause.is_remote())?;
+    // Shows as its name in RFC 9113 §7.
+    let code = cause.reason()?;
+    Some(match (cause.is_go_away(), code) {
+        (true, h2::Reason::NO_ERROR) => {
+            "upstream closes the connection and left the request unanswered (GOAWAY)".to_owned()
+        }
+        (true, _) => format!("upstream gave up the connection ({code:?})"),
+        (false, _) => format!("upstream gave up the request ({code:?})"),
+    })
 }
 
 impl fmt::Display for SendError {

@@ -1,10 +1,10 @@
 //! What is sent again, and what never is.
 
-use http::Method;
+use http::{Method, StatusCode};
 
 use super::{h2, is_502, is_ok, post};
 use crate::harness::frames::{INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM};
-use crate::harness::talk::show;
+use crate::harness::talk::{show, soon};
 
 #[tokio::test]
 async fn a_post_that_a_graceful_goaway_leaves_out_is_sent_again_on_a_new_connection() {
@@ -50,7 +50,12 @@ async fn a_refused_post_is_sent_again_but_not_for_ever() {
 
 #[tokio::test]
 async fn a_post_that_may_have_been_processed_is_not_sent_again() {
-    for end in ["goaway with an error", "graceful goaway, then silence", "reset", "cut"] {
+    for (end, detail) in [
+        ("goaway with an error", "upstream gave up the connection (INTERNAL_ERROR)"),
+        ("graceful goaway, then silence", "the connection was closed before an answer"),
+        ("reset", "upstream gave up the request (INTERNAL_ERROR)"),
+        ("cut", "the connection was closed before an answer"),
+    ] {
         let (wire, proxy) = h2().await;
         let first = proxy.begin(Method::GET, "/v1/first");
         let mut frames = wire.accept_h2().await;
@@ -68,7 +73,13 @@ async fn a_post_that_may_have_been_processed_is_not_sent_again() {
         if end != "reset" {
             drop(frames);
         }
-        is_502(call, "upstream-closed").await;
+        let got = soon(call).await.expect("a task");
+        assert_eq!(
+            (got.status, got.problem().as_str()),
+            (StatusCode::BAD_GATEWAY, "upstream-closed"),
+            "{end}"
+        );
+        assert_eq!(got.json()["detail"], detail, "{end}");
         assert!(!wire.somebody_waits().await, "{end}");
     }
 }
