@@ -311,3 +311,12 @@ pub(crate) fn private_file(path: PathBuf, content: &str) -> PathBuf {
     file.and_then(|mut file| file.write_all(content.as_bytes())).expect("written");
     path
 }
+
+/// A library for `LD_PRELOAD`, from C.
+pub(crate) async fn shim(folder: &Path, c: &str) -> PathBuf {
+    let (source, library) = (folder.join("shim.c"), folder.join("shim.so"));
+    std::fs::write(&source, c).expect("written");
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status().await;
+    assert!(built.expect("a C compiler").success());
+    library
+}

@@ -9,11 +9,12 @@ use airbyte_proxy::clock::Clock;
 use airbyte_proxy::demo::{Options, Simulator};
 use airbyte_proxy::secret::Secret;
 use http::{Method, StatusCode};
+use rustix::process::Signal;
 use tokio::task::JoinHandle;
 
-use crate::harness::daemon::try_got;
+use crate::harness::daemon::{got, try_got};
 use crate::harness::process::{
-    Process, Start, airbyte, airbyte_proxy, client, in_front_of, private_file, until,
+    Process, SOON, Start, airbyte, airbyte_proxy, client, in_front_of, private_file, shim, until,
 };
 use crate::harness::trace;
 
@@ -257,4 +258,34 @@ async fn an_empty_file_of_a_moment_changes_nothing() {
     asking.ended().await;
     assert_eq!(airbyte.handle().counts().refused, 0);
     proxy.stop().await;
+}
+
+/// As on a network's disk whose server has gone: whoever looks at the file waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_hangs_when_looked_at_holds_up_nobody() {
+    const HANGS: &str = "#define _GNU_SOURCE\n#include <string.h>\n#include <unistd.h>\n#include <dlfcn.h>\n\
+        int statx(int d, const char *p, int f, unsigned m, void *b) {\n\
+            if (p && strstr(p, \"/secret\") && access(\"gone\", F_OK) == 0) {\n\
+                (void)!write(2, \"hanging\\n\", 8); sleep(60); }\n\
+            int (*real)(int, const char *, int, unsigned, void *) = dlsym(RTLD_NEXT, \"statx\");\n\
+            return real(d, p, f, m, b); }\n";
+    let airbyte = airbyte(Options { token_lifetime: Duration::from_secs(6), ..Options::default() });
+    let start = airbyte_proxy("--listen 127.0.0.1:0");
+    let library = shim(start.folder(), HANGS).await;
+    replace(start.folder(), airbyte.client_secret().expose());
+    let proxy = from_file(&airbyte, start).env("LD_PRELOAD", library).start().await;
+    let before = until(&airbyte, |counts| counts.mints == 1).await;
+    std::fs::write(proxy.folder().join("gone"), "").expect("written");
+    proxy.logged("hanging").await;
+    // New connections are accepted, and tokens renewed.
+    let answered = async {
+        for _ in 0..20 {
+            assert_eq!(got(client().get(proxy.url("/-/live"))).await.status, StatusCode::OK);
+        }
+    };
+    tokio::time::timeout(SOON, answered).await.expect("accepted");
+    until(&airbyte, |counts| counts.mints > before.mints).await;
+    proxy.signal(Signal::TERM);
+    let ended = proxy.ended_within(Duration::from_secs(5)).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }

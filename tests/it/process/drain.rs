@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::harness::daemon::{Got, try_got};
-use crate::harness::process::{Process, SOON, airbyte, airbyte_proxy, in_front_of, until};
+use crate::harness::process::{Process, SOON, airbyte, airbyte_proxy, in_front_of, shim, until};
 
 /// `number` requests that upstream holds until the gate is opened.
 async fn held(
@@ -163,11 +163,7 @@ async fn a_name_lookup_without_end_does_not_hold_up_the_end() {
         int getaddrinfo(const char *n, const char *s, const void *h, void **r) {\n\
             (void)!write(2, \"looking up\\n\", 11); sleep(60); return -3; }\n";
     let start = airbyte_proxy("--listen 127.0.0.1:0 --upstream-api-url https://airbyte.invalid/v1");
-    let (source, library) = (start.folder().join("slow.c"), start.folder().join("slow.so"));
-    std::fs::write(&source, SLOW).expect("written");
-    let mut cc = tokio::process::Command::new("cc");
-    let built = cc.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status().await;
-    assert!(built.expect("a C compiler").success());
+    let library = shim(start.folder(), SLOW).await;
     let start = start.env("AIRBYTE_CLIENT_ID", "an-id").env("AIRBYTE_CLIENT_SECRET", "a-secret-of-nobody");
     let proxy = start.env("LD_PRELOAD", &library).start().await;
     proxy.logged("looking up").await;

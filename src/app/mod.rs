@@ -3,6 +3,8 @@
 //! The only place where rooms meet. `bind` takes every resource that can be refused, so that a start either succeeds as a
 //! whole or leaves nothing behind; `run` fails only by a bug.
 
+mod credentials;
+
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use crate::mint::{self, HttpMinter};
 use crate::outbound::{Outbound, OutboundError};
 use crate::proxy::upstream::SetupError;
 use crate::proxy::{Proxy, Shared};
-use crate::secret::{ClientKeys, Fingerprint, KeysDir, KeysError, KeysFingerprint, KeysRead, Source};
+use crate::secret::{ClientKeys, KeysDir, KeysError, KeysFingerprint, KeysRead, Source};
 use crate::server::{self, BindError, Bound, Drained, Listen, Stop};
 use crate::token::{Health, Keeper, TokenHandle};
 
@@ -123,8 +125,6 @@ impl Tasks {
 /// How often secret files are looked at. Polled, because Kubernetes swaps a link in a parent folder, which no watch on
 /// the file sees.
 const FILE_POLL: Duration = Duration::from_secs(2);
-/// Between two attempts to get credentials from a command that fails.
-const CREDENTIALS_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 impl App {
     /// Takes every resource: addresses, roots of trust, clients. Nothing is asked of upstream.
@@ -173,7 +173,7 @@ impl App {
         if let Some(ring) = keys {
             tasks.start("client keys", ring.renew(clock.clone()));
         }
-        tasks.start("credentials", provide_credentials(credentials, tokens.clone(), clock, reload));
+        tasks.start("credentials", credentials::provide(credentials, tokens.clone(), clock, reload));
         let worker = move |_| {
             let proxy = proxy.for_worker();
             proxy.warm();
@@ -214,53 +214,6 @@ impl App {
             }
         }
         Ok(())
-    }
-}
-
-/// Gets the credentials, and gets them again when their files change or somebody says so. Ends only with the process.
-async fn provide_credentials(source: Source, tokens: TokenHandle, clock: Clock, reload: Arc<Notify>) {
-    let mut known = None;
-    let mut pause = CREDENTIALS_RETRY.0;
-    loop {
-        let seen = source.fingerprint();
-        match source.load().await {
-            Ok(credentials) => {
-                if known.as_ref() != Some(&credentials) {
-                    tokens.credentials(credentials.clone());
-                    known = Some(credentials);
-                }
-            }
-            // A file that is being replaced is half there for a moment; whatever is in use stays in use.
-            Err(error) => {
-                tracing::warn!(
-                    reason = %error,
-                    in_use = known.is_some(),
-                    "the client id and secret cannot be read"
-                );
-                tokens.no_credentials();
-            }
-        }
-        if known.is_none() {
-            tokio::select! {
-                () = clock.nap(pause) => {}
-                () = reload.notified() => {}
-            }
-            pause = (pause * 2).min(CREDENTIALS_RETRY.1);
-            continue;
-        }
-        tokio::select! {
-            () = changed(&source, &seen, &clock) => {}
-            () = reload.notified() => tokens.retry_now(),
-        }
-    }
-}
-
-async fn changed(source: &Source, seen: &Fingerprint, clock: &Clock) {
-    if !source.has_files() {
-        return std::future::pending().await;
-    }
-    while source.fingerprint() == *seen {
-        clock.nap(FILE_POLL).await;
     }
 }
 
