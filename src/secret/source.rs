@@ -143,6 +143,11 @@ impl Source {
         [&self.id, &self.secret].iter().any(|half| matches!(half.origin, Origin::File { .. }))
     }
 
+    /// Whether programs are run, which nothing but the token endpoint's answer tells to be run again.
+    pub fn has_command(&self) -> bool {
+        [&self.id, &self.secret].iter().any(|half| matches!(half.origin, Origin::Command(_)))
+    }
+
     /// The client id's half.
     pub fn id(&self) -> &Half {
         &self.id

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::grant::FailureKind;
 use super::lease::{Lease, Unavailable, Why};
 use super::lifecycle::{View, WaiterId};
 use crate::clock::Clock;
@@ -50,6 +51,8 @@ pub struct Status {
     pub health: Health,
     /// Why it is not better, where there is a reason.
     pub reason: Option<String>,
+    /// Whether the last attempt may have failed because of the credentials.
+    pub refused: bool,
     /// Generation of the live token.
     pub generation: Option<u64>,
     /// How long the live token may still be sent.
@@ -160,6 +163,9 @@ impl TokenHandle {
         Status {
             health,
             reason: failed.map(|f| f.message.clone()).or_else(no_credentials),
+            // Some servers answer wrong credentials with a 500.
+            refused: failed
+                .is_some_and(|f| matches!(f.kind, FailureKind::Rejected | FailureKind::ServerError)),
             generation: lease.map(Lease::generation),
             expires_in: lease.map(|lease| lease.remaining(now)),
             next_attempt: view
