@@ -47,7 +47,7 @@ async fn a_hostile_page_reads_nothing_and_changes_nothing() {
         browser.run(leave).await;
         browser.arrived(&format!("http://{}{path}", stage.proxy.addr)).await;
         let text = browser.text().await;
-        assert!(text.contains("requests from other web sites are refused"), "{leave}: {text}");
+        assert!(text.contains("Requests from other web sites are refused"), "{leave}: {text}");
     }
     assert_eq!(stage.asked(), before, "nothing of it reached upstream");
 }
