@@ -5,6 +5,7 @@
 //! business; they can be exchanged while requests are served.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -72,6 +73,12 @@ impl PartialEq for Client {
 }
 
 impl Eq for Client {}
+
+impl Hash for Client {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name().hash(state);
+    }
+}
 
 /// The keys that are good at the moment, shared between the guard and whoever exchanges them.
 #[derive(Debug, Clone, Default)]

@@ -1,35 +1,105 @@
 //! How many requests may be under way at the same time, over all workers. Refuses, never queues.
+//!
+//! One client may have at most half of them, so that it cannot lock the others out. Clients are told apart by their
+//! keys or, without one, by their addresses; whoever comes from this host without a key is not counted apart, because
+//! all its programs look the same.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::guard::Client;
+use crate::server::Peer;
 
 #[derive(Debug)]
 pub(super) struct Admission {
     under_way: AtomicUsize,
     most: usize,
+    by_caller: Mutex<HashMap<Caller, usize>>,
+}
+
+/// Whom requests are counted under.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Caller {
+    Key(Client),
+    Address(IpAddr),
+}
+
+/// Why there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    /// For anybody.
+    All,
+    /// For this caller.
+    Share,
 }
 
 /// Counts as one request until dropped, which is when the response body has ended.
 #[derive(Debug)]
-pub(super) struct Permit(Arc<Admission>);
+pub(super) struct Permit {
+    admission: Arc<Admission>,
+    caller: Option<Caller>,
+}
+
+impl Caller {
+    pub(super) fn of(peer: &Peer, client: Option<&Client>) -> Option<Self> {
+        if let Some(client) = client {
+            return Some(Self::Key(client.clone()));
+        }
+        let Peer::Tcp { remote, .. } = peer else { return None };
+        match remote.ip().to_canonical() {
+            ip if ip.is_loopback() => None,
+            // Who has one IPv6 address has at least a /64 of them.
+            IpAddr::V6(ip) => {
+                Some(Self::Address(Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into()))
+            }
+            ip => Some(Self::Address(ip)),
+        }
+    }
+}
 
 impl Admission {
     pub(super) fn new(most: usize) -> Self {
-        Self { under_way: AtomicUsize::new(0), most }
+        Self { under_way: AtomicUsize::new(0), most, by_caller: Mutex::default() }
     }
 
-    pub(super) fn admit(self: &Arc<Self>) -> Option<Permit> {
+    pub(super) fn admit(self: &Arc<Self>, caller: Option<Caller>) -> Result<Permit, Full> {
         if self.under_way.fetch_add(1, Ordering::Relaxed) >= self.most {
             self.under_way.fetch_sub(1, Ordering::Relaxed);
-            return None;
+            return Err(Full::All);
         }
-        Some(Permit(Arc::clone(self)))
+        // From here on its drop gives back what was taken.
+        let mut permit = Permit { admission: Arc::clone(self), caller: None };
+        if let Some(caller) = caller {
+            let mut by_caller = self.lock();
+            let held = by_caller.entry(caller.clone()).or_insert(0);
+            // Whoever is refused has some, so an entry of nobody is not left behind.
+            if *held >= self.most.div_ceil(2) {
+                return Err(Full::Share);
+            }
+            *held += 1;
+            permit.caller = Some(caller);
+        }
+        Ok(permit)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Caller, usize>> {
+        self.by_caller.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.admission.under_way.fetch_sub(1, Ordering::Relaxed);
+        let Some(caller) = self.caller.take() else { return };
+        if let Entry::Occupied(mut held) = self.admission.lock().entry(caller) {
+            *held.get_mut() -= 1;
+            if *held.get() == 0 {
+                held.remove();
+            }
+        }
     }
 }
 
@@ -37,14 +107,43 @@ impl Drop for Permit {
 mod tests {
     use super::*;
 
+    fn caller(remote: &str) -> Option<Caller> {
+        let remote = remote.parse().expect("an address");
+        Caller::of(&Peer::Tcp { remote, local: ([10, 0, 0, 1], 8484).into() }, None)
+    }
+
     #[test]
     fn the_one_too_many_is_refused_and_room_returns() {
         let admission = Arc::new(Admission::new(2));
-        let (first, second) = (admission.admit(), admission.admit());
-        assert!(first.is_some() && second.is_some());
-        assert!(admission.admit().is_none());
-        assert!(admission.admit().is_none(), "a refusal takes no room");
+        let (first, second) = (admission.admit(None), admission.admit(None));
+        assert!(first.is_ok() && second.is_ok());
+        assert_eq!(admission.admit(None).err(), Some(Full::All));
+        assert_eq!(admission.admit(None).err(), Some(Full::All), "a refusal takes no room");
         drop(first);
-        assert!(admission.admit().is_some());
+        assert!(admission.admit(None).is_ok());
+    }
+
+    #[test]
+    fn one_caller_has_at_most_half_and_gives_it_back() {
+        let admission = Arc::new(Admission::new(4));
+        let ask = |remote| admission.admit(caller(remote));
+        let held = [ask("10.0.0.9:1"), ask("[::ffff:10.0.0.9]:2")];
+        assert!(held.iter().all(Result::is_ok));
+        assert_eq!(ask("10.0.0.9:3").err(), Some(Full::Share));
+        let others = [ask("[2001:db8::1]:1"), ask("[2001:db8::2]:1")];
+        assert!(others.iter().all(Result::is_ok), "a refusal takes no room");
+        assert_eq!(ask("10.0.0.8:1").err(), Some(Full::All));
+        drop(held);
+        assert_eq!(ask("[2001:db8::3]:1").err(), Some(Full::Share), "one network");
+        assert!(ask("10.0.0.9:3").is_ok());
+        drop(others);
+        assert!(admission.lock().is_empty());
+    }
+
+    #[test]
+    fn programs_of_this_host_share_everything() {
+        assert_eq!(caller("127.0.0.1:1"), None);
+        assert_eq!(caller("[::1]:1"), None);
+        assert_eq!(Caller::of(&Peer::Unix { uid: Some(0) }, None), None);
     }
 }

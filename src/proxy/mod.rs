@@ -26,7 +26,7 @@ use hyper::body::{Body as _, Incoming};
 use tokio::sync::watch;
 
 use self::access::Record;
-use self::admit::Admission;
+use self::admit::{Admission, Caller, Full};
 pub use self::answer::Answer;
 use self::answer::Content;
 use self::cors::Cors;
@@ -173,7 +173,8 @@ impl Proxy {
             Some(n) => drop(head.headers.insert(header::MAX_FORWARDS, HeaderValue::from(n - 1))),
             None => {}
         }
-        let permit = self.shared.admission.admit().ok_or_else(overloaded)?;
+        let caller = Caller::of(peer, admitted.client.as_ref());
+        let permit = self.shared.admission.admit(caller).map_err(overloaded)?;
         let request = self.outgoing(head, body, origin, prefix)?;
         let answered = authorize::send(origin, &self.shared.tokens, &request).await?;
         record.answered_by_upstream(&answered, &request.body);
@@ -249,7 +250,12 @@ fn no_content() -> Response<Content> {
     response
 }
 
-fn overloaded() -> Problem {
-    let detail = "as many requests are under way as limits.in_flight allows; try again in a moment";
+fn overloaded(full: Full) -> Problem {
+    let detail = match full {
+        Full::All => "as many requests are under way as limits.in_flight allows; try again in a moment",
+        Full::Share => {
+            "half of the requests that limits.in_flight allows are this client's already; try again in a moment"
+        }
+    };
     Problem::new(problem::OVERLOADED, detail).retry_after(Duration::from_secs(1))
 }

@@ -1,6 +1,9 @@
 //! Client keys on a listener that several clients share.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
+use tokio::sync::Semaphore;
 
 use super::*;
 
@@ -93,6 +96,42 @@ async fn two_clients_of_one_listener_have_different_rights_and_names_in_the_log(
     assert_eq!(passed(&upstream), ["POST /v1/jobs", "GET /v1/tags/1", "GET /v1/jobs"]);
     let written = proxy.end().await;
     assert!(!written.contains("key-0123456789"), "a key in the log: {written}");
+}
+
+#[tokio::test]
+async fn one_client_has_at_most_half_of_the_requests_under_way() {
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let upstream = Upstream::start(Speaks::Http1, move |_| {
+        let held = Arc::clone(&held);
+        async move {
+            let _passed = held.acquire().await.expect("open");
+            Response::new(full("ok"))
+        }
+    })
+    .await;
+    let secret = Secret::new(&[("etl", ETL), ("bi", BI)]);
+    let mut command = keyed(&upstream, &secret);
+    command.env("AIRBYTE_PROXY_LIMITS_IN_FLIGHT", "2");
+    let proxy = Arc::new(Proxy::start(command).await);
+    let ask = |key: &str| {
+        let (proxy, key) = (Arc::clone(&proxy), bearer(key));
+        tokio::spawn(async move { proxy.status("GET", "/v1/jobs", &[("Authorization", &key)]).await })
+    };
+    let (mut first, mut second) = (ask(ETL), ask(ETL));
+    // The other one waits behind the gate.
+    let (refused, waits) = timeout(PATIENCE, async {
+        tokio::select! {
+            refused = &mut first => (refused, second),
+            refused = &mut second => (refused, first),
+        }
+    })
+    .await
+    .expect("one of them is refused");
+    assert_eq!(refused.expect("a task"), 503);
+    let other = ask(BI);
+    gate.add_permits(2);
+    assert_eq!((waits.await.expect("a task"), other.await.expect("a task")), (200, 200));
 }
 
 #[tokio::test]
