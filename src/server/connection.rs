@@ -67,9 +67,9 @@ where
     let progress = Arc::new(Progress::default());
     let socket = Watched::new(stream, Arc::clone(&progress), protocol.deadlines);
     let client = Arc::new(Client { handler, peer, progress: Arc::clone(&progress) });
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: Request<Incoming>| {
         // Not in the future: hyper looks for the end of the stream before it first polls that.
-        client.progress.handling();
+        client.progress.handling(!request.body().is_end_stream());
         answer(Arc::clone(&client), request)
     });
     let mut connection = pin!(protocol.http.serve_connection(TokioIo::new(socket), service));

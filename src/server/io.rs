@@ -35,6 +35,8 @@ pub(super) struct Progress {
     step: AtomicU8,
     /// The connection ends with the answer, and the client may still be sending its request.
     cut: AtomicBool,
+    /// Whether the last request had a body, which may not have come to its end yet.
+    upload: AtomicBool,
 }
 
 /// Nothing of the next request has been seen.
@@ -46,13 +48,14 @@ const BUSY: u8 = 2;
 
 impl Progress {
     /// The head is complete and the handler has it.
-    pub(super) fn handling(&self) {
+    pub(super) fn handling(&self, upload: bool) {
+        self.upload.store(upload, Ordering::Relaxed);
         self.step.store(BUSY, Ordering::Relaxed);
     }
 
     /// The last of the response has been handed to hyper.
     ///
-    /// What remains of an upload after that is on the deadline of a head.
+    /// What remains of an upload after that is on the deadline of a head, but is given it anew while it moves.
     pub(super) fn answered(&self) {
         self.step.store(WAITING, Ordering::Relaxed);
     }
@@ -70,6 +73,10 @@ impl Progress {
     fn get(&self) -> u8 {
         self.step.load(Ordering::Relaxed)
     }
+
+    fn has_upload(&self) -> bool {
+        self.upload.load(Ordering::Relaxed)
+    }
 }
 
 /// The deadlines, from [`Config`](super::Config).
@@ -85,33 +92,35 @@ pub(super) struct Watched<S> {
     stream: S,
     progress: Arc<Progress>,
     deadlines: Deadlines,
+    /// Bytes the client has sent; wraps.
+    read: usize,
     /// Bytes the client has taken; wraps.
     written: usize,
-    head: Option<Pin<Box<Sleep>>>,
+    head: Option<Patience>,
     stall: Option<Patience>,
     half_closed: Option<Patience>,
     linger: Option<Pin<Box<Sleep>>>,
 }
 
-/// A timer that starts over when bytes were written while it ran. So it fires after one to two periods of stillness.
+/// A timer that starts over when bytes have moved while it ran. So it fires after one to two periods of stillness.
 #[derive(Debug)]
 struct Patience {
     timer: Pin<Box<Sleep>>,
-    written: usize,
+    moved: usize,
 }
 
 impl Patience {
-    fn new(period: Duration, written: usize) -> Self {
-        Self { timer: Box::pin(sleep(period)), written }
+    fn new(period: Duration, moved: usize) -> Self {
+        Self { timer: Box::pin(sleep(period)), moved }
     }
 
-    fn poll_gone(&mut self, cx: &mut Context<'_>, period: Duration, written: usize) -> Poll<()> {
+    fn poll_gone(&mut self, cx: &mut Context<'_>, period: Duration, moved: usize) -> Poll<()> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
-            if self.written == written {
+            if self.moved == moved {
                 return Poll::Ready(());
             }
-            self.written = written;
+            self.moved = moved;
             self.timer.set(sleep(period));
         }
     }
@@ -123,6 +132,7 @@ impl<S> Watched<S> {
             stream,
             progress,
             deadlines,
+            read: 0,
             written: 0,
             head: None,
             stall: None,
@@ -137,8 +147,12 @@ impl<S> Watched<S> {
             self.head = None;
             return Poll::Pending;
         }
-        let timer = self.head.get_or_insert_with(|| Box::pin(sleep(self.deadlines.head)));
-        ready!(timer.as_mut().poll(cx));
+        // A head has one deadline for all of it. What may be the rest of an upload has one for each time it moves; a
+        // head that follows is then left to hyper's timer.
+        let moved = if self.progress.has_upload() { self.read } else { 0 };
+        let period = self.deadlines.head;
+        let patience = self.head.get_or_insert_with(|| Patience::new(period, moved));
+        ready!(patience.poll_gone(cx, period, moved));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -206,6 +220,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buffer.filled().len();
         match Pin::new(&mut this.stream).poll_read(cx, buffer) {
             Poll::Ready(Ok(())) if buffer.filled().len() > before => {
+                this.read = this.read.wrapping_add(buffer.filled().len() - before);
                 if this.progress.get() == WAITING {
                     this.progress.step.store(HEAD, Ordering::Relaxed);
                     this.head = None;

@@ -148,3 +148,30 @@ async fn an_upload_that_breaks_off_is_seen_as_cut() {
     drop(client);
     stage.arrivals("cut", 1).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_outlives_its_answer_goes_on_while_it_moves() {
+    let (mut stage, actor) = Stage::new();
+    let (mut client, served) = connection(actor, &config());
+    client.send("POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n").await;
+    client.until("ok").await;
+    for _ in 0..20 {
+        sleep(9 * SECOND).await;
+        client.send("x").await;
+    }
+    client.get("/").await;
+    client.until("ok").await;
+    stage.arrivals("whole", 1).await;
+    assert!(!served.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_stops_after_its_answer_is_cut() {
+    let (mut stage, actor) = Stage::new();
+    let (mut client, served) = connection(actor, &config());
+    client.send("POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n").await;
+    client.until("ok").await;
+    client.send("x").await;
+    timeout(21 * SECOND, served).await.expect("cut").expect("no panic");
+    stage.arrivals("cut", 1).await;
+}

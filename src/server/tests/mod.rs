@@ -119,6 +119,14 @@ impl Handler for Actor {
             }
             "/halves" => self.halves(),
             "/big" => Full::from(vec![b'x'; 4 << 20]).boxed_unsync(),
+            "/early" => {
+                let told = self.arrived.clone();
+                tokio::spawn(async move {
+                    let whole = request.into_body().collect().await;
+                    let _ = told.send(if whole.is_ok() { "whole" } else { "cut" });
+                });
+                Full::from("ok").boxed_unsync()
+            }
             "/upload" => {
                 let _ = self.arrived.send("upload");
                 let whole = request.into_body().collect().await;
