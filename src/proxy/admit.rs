@@ -55,7 +55,7 @@ impl Caller {
             IpAddr::V6(ip) => {
                 Some(Self::Address(Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into()))
             }
-            ip => Some(Self::Address(ip)),
+            ip @ IpAddr::V4(_) => Some(Self::Address(ip)),
         }
     }
 }
