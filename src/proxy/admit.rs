@@ -49,14 +49,15 @@ impl Caller {
             return Some(Self::Key(client.clone()));
         }
         let Peer::Tcp { remote, .. } = peer else { return None };
-        match remote.ip().to_canonical() {
-            ip if ip.is_loopback() => None,
-            // Who has one IPv6 address has at least a /64 of them.
-            IpAddr::V6(ip) => {
-                Some(Self::Address(Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into()))
-            }
-            ip @ IpAddr::V4(_) => Some(Self::Address(ip)),
+        let ip = remote.ip().to_canonical();
+        if ip.is_loopback() {
+            return None;
         }
+        Some(Self::Address(match ip {
+            // Who has one IPv6 address has at least a /64 of them.
+            IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),
+            IpAddr::V4(_) => ip,
+        }))
     }
 }
 
