@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 /// Whatever a test waits for happens at once or never; this only turns never into a failure.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(20), what).await.expect("it happens soon")
+    timeout(Duration::from_secs(60), what).await.expect("it happens soon")
 }
 
 trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
