@@ -144,10 +144,12 @@ static RESOURCES: [&str; 18] = [
 ];
 
 /// The shape of a path of the public API: everything that is no name becomes `{id}`, so that the log and the metrics
-/// have few different ones and none that a caller made up.
+/// have few different ones and none that a caller made up. Begins with the `/v1` that `path` is below.
 pub(crate) fn shape(path: &str) -> String {
     const MOST: usize = 6;
-    let mut shape = String::with_capacity(path.len());
+    const BASE: &str = "/v1";
+    let mut shape = String::with_capacity(BASE.len() + path.len());
+    shape.push_str(BASE);
     for segment in path.split('/').filter(|s| !s.is_empty()).take(MOST) {
         shape.push('/');
         let known = RESOURCES.contains(&segment) || PARTS.contains(&segment);
@@ -177,11 +179,11 @@ mod tests {
     #[test]
     fn a_shape_has_no_ids() {
         for (path, expected) in [
-            ("/workspaces", "/workspaces"),
-            ("/jobs/17", "/jobs/{id}"),
-            ("/groups/3f/members/x%20y", "/groups/{id}/members/{id}"),
-            ("/a/b/c/d/e/f/g/h", "/{id}/{id}/{id}/{id}/{id}/{id}"),
-            ("", ""),
+            ("/workspaces", "/v1/workspaces"),
+            ("/jobs/17", "/v1/jobs/{id}"),
+            ("/groups/3f/members/x%20y", "/v1/groups/{id}/members/{id}"),
+            ("/a/b/c/d/e/f/g/h", "/v1/{id}/{id}/{id}/{id}/{id}/{id}"),
+            ("", "/v1"),
         ] {
             assert_eq!(shape(path), expected, "{path}");
         }

@@ -1,5 +1,6 @@
 //! What is known about one request, told once, when its response has ended.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -20,7 +21,7 @@ pub(super) struct Record {
     started: Stopwatch,
     enabled: bool,
     method: Method,
-    route: String,
+    route: Cow<'static, str>,
     status: u16,
     upstream: Option<Duration>,
     sending: Option<Source>,
@@ -30,7 +31,7 @@ pub(super) struct Record {
     error: Option<&'static str>,
     client: Option<Client>,
     /// Which rule of the guard refused. As many as there are settings and rules of the policy.
-    rule: Option<String>,
+    rule: Option<Cow<'static, str>>,
     complete: bool,
 }
 
@@ -41,7 +42,7 @@ impl Record {
             enabled: Access::enabled(),
             method: method.clone(),
             // Refused before it was known.
-            route: "-".to_owned(),
+            route: "-".into(),
             status: CLIENT_LEFT,
             upstream: None,
             sending: None,
@@ -67,14 +68,14 @@ impl Record {
     pub(super) fn refused(&mut self, refusal: &Refusal) {
         if self.enabled {
             self.client = refusal.client().cloned();
-            self.rule = Some(refusal.rule().to_owned());
+            self.rule = Some(refusal.rule().to_owned().into());
         }
     }
 
     /// By a rule that is no refusal of the guard's.
     pub(super) fn denied(&mut self, kind: &'static str, rule: &'static str) {
         self.error = Some(kind);
-        self.rule = Some(rule.to_owned());
+        self.rule = Some(rule.into());
     }
 
     /// The key was in the body.
@@ -85,15 +86,15 @@ impl Record {
     /// Without ids: they are the business of whoever asked.
     fn route(&mut self, route: Route, path: &str) {
         self.route = match route {
-            Route::Root => "/".to_owned(),
-            Route::Control => "/-/".to_owned(),
-            Route::Token => "token".to_owned(),
-            Route::Asterisk => "*".to_owned(),
+            Route::Root => "/".into(),
+            Route::Control => "/-/".into(),
+            Route::Token => "token".into(),
+            Route::Asterisk => "*".into(),
             Route::Api { api: Api::Public, prefix } => {
-                format!("/v1{}", known::shape(path.get(prefix..).unwrap_or_default()))
+                known::shape(path.get(prefix..).unwrap_or_default()).into()
             }
             // The guard lets only operations through whose paths are names throughout.
-            Route::Api { api: Api::Config, .. } => path.to_owned(),
+            Route::Api { api: Api::Config, .. } => path.to_owned().into(),
         };
     }
 
