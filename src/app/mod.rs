@@ -146,6 +146,7 @@ impl App {
         let shared = Arc::new(Shared::new(&config.proxy, tokens.clone(), guard, control));
         let proxy = Proxy::new(shared, upstream, &outbound, &keeper.resumed())?;
         let bound = server::bind(&config.server).await?;
+        told_of_files(bound.file_limit(), config.server.max_connections);
         let app = Self { bound, proxy, keeper, tokens, credentials, keys, clock, stop };
         app.refuse_itself(config)?;
         Ok(app)
@@ -214,6 +215,20 @@ impl App {
             }
         }
         Ok(())
+    }
+}
+
+/// Says how many files may be open: a connection is one, and a limit that can never be reached protects nobody.
+fn told_of_files(limit: Option<u64>, connections: usize) {
+    let Some(limit) = limit else { return };
+    tracing::debug!(limit, "files that may be open");
+    if limit < u64::try_from(connections).unwrap_or(u64::MAX) {
+        tracing::warn!(
+            files = limit,
+            connections,
+            "limits.connections is above the number of files that may be open (ulimit -n); \
+             connections beyond that wait to be accepted"
+        );
     }
 }
 

@@ -8,7 +8,7 @@ use airbyte_proxy::demo::{Fault, Options};
 use http::{Method, StatusCode};
 
 use crate::harness::daemon::got;
-use crate::harness::process::{airbyte, airbyte_proxy, free_port, in_front_of};
+use crate::harness::process::{airbyte, airbyte_proxy, free_port, in_front_of, wrapped};
 
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
@@ -50,6 +50,19 @@ async fn a_port_that_is_free_in_one_family_only_is_not_half_taken() {
     let ended = alone(&format!("--listen 127.0.0.1:{port} --listen [::1]:{port}")).run().await;
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains(&format!("cannot listen on http://[::1]:{port}: ")), "{}", ended.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_of_open_files_below_that_of_connections_is_told() {
+    let few = wrapped(&["prlimit", "--nofile=300:300"], "--listen 127.0.0.1:0 --log-level debug")
+        .env("AIRBYTE_CLIENT_ID", "an-id")
+        .env("AIRBYTE_CLIENT_SECRET", "a-secret-of-nobody")
+        .env("AIRBYTE_PROXY_UPSTREAM_API_URL", format!("http://127.0.0.1:{}/v1", free_port()));
+    let few = few.start().await;
+    let told = few.logged("ulimit -n").await;
+    assert!(told.contains("\"files\":300") && told.contains("\"connections\":16384"), "{told}");
+    few.logged("files that may be open").await;
+    few.stop().await;
 }
 
 #[tokio::test]
