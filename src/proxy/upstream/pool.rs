@@ -87,6 +87,19 @@ impl Kept {
 }
 
 impl State {
+    fn new(resumed: watch::Receiver<u64>) -> Self {
+        Self {
+            protocol: Protocol::Unknown,
+            idle: Vec::new(),
+            h2: Vec::new(),
+            shared_dial: None,
+            pause: None,
+            sweeping: false,
+            resumed,
+            asked: None,
+        }
+    }
+
     /// Whether connections made before may have died without a sign. The first request after a suspend may come before
     /// the keeper has looked at its clock.
     fn was_suspended(&mut self, now: Now) -> bool {
@@ -142,22 +155,12 @@ impl Pool {
         max_age: Duration,
         resumed: watch::Receiver<u64>,
     ) -> Arc<Self> {
-        let state = State {
-            protocol: Protocol::Unknown,
-            idle: Vec::new(),
-            h2: Vec::new(),
-            shared_dial: None,
-            pause: None,
-            sweeping: false,
-            resumed,
-            asked: None,
-        };
         Arc::new_cyclic(|this| Self {
             dialer,
             prior_knowledge_h2,
             idle_timeout,
             max_age,
-            state: Mutex::new(state),
+            state: Mutex::new(State::new(resumed)),
             freed: Arc::new(Notify::new()),
             this: this.clone(),
         })
@@ -376,16 +379,7 @@ mod tests {
     fn a_suspend_shows_by_the_clocks_or_by_being_told_and_shows_once() {
         let (clock, hand) = Clock::manual();
         let (tell, resumed) = watch::channel(0);
-        let mut state = State {
-            protocol: Protocol::Unknown,
-            idle: Vec::new(),
-            h2: Vec::new(),
-            shared_dial: None,
-            pause: None,
-            sweeping: false,
-            resumed,
-            asked: None,
-        };
+        let mut state = State::new(resumed);
         assert!(!state.was_suspended(clock.now()), "the first request cannot tell");
         hand.advance(Duration::from_secs(9));
         assert!(!state.was_suspended(clock.now()));
