@@ -18,8 +18,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use crate::harness::talk::{Talk, soon};
-use crate::harness::tls;
 use crate::harness::upstream::{Body, Speaks, Upstream, full, piecemeal};
+use crate::harness::{tls, trace};
 use crate::vectors::binary::Binary;
 
 const EACH: usize = 200;
@@ -113,15 +113,15 @@ async fn all(mut clients: JoinSet<bool>, kind: &str) {
     assert_eq!(cut, number, "{kind} that were cut");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn six_hundred_slow_clients_are_cut_and_ten_good_ones_notice_nothing() {
-    slow_ones_hurt_nobody(Speaks::Http1, MEMORY).await;
+#[test]
+fn six_hundred_slow_clients_are_cut_and_ten_good_ones_notice_nothing() {
+    trace::silent(slow_ones_hurt_nobody(Speaks::Http1, MEMORY));
 }
 
 /// Here a reader that does not read shares its upstream connection, and its flow control, with everybody else.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_over_http2() {
-    slow_ones_hurt_nobody(Speaks::Http2Tls, MEMORY_HTTP2).await;
+#[test]
+fn the_same_over_http2() {
+    trace::silent(slow_ones_hurt_nobody(Speaks::Http2Tls, MEMORY_HTTP2));
 }
 
 async fn slow_ones_hurt_nobody(speaks: Speaks, memory: u64) {
