@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -48,16 +48,7 @@ impl Caller {
         if let Some(client) = client {
             return Some(Self::Key(client.clone()));
         }
-        let Peer::Tcp { remote, .. } = peer else { return None };
-        let ip = remote.ip().to_canonical();
-        if ip.is_loopback() {
-            return None;
-        }
-        Some(Self::Address(match ip {
-            // Who has one IPv6 address has at least a /64 of them.
-            IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),
-            IpAddr::V4(_) => ip,
-        }))
+        peer.neighbour().map(Self::Address)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -57,7 +57,7 @@ impl Limits {
             }
             return None;
         }
-        if let Some(address) = neighbour(peer) {
+        if let Some(address) = peer.neighbour() {
             if !self.take_from(address) {
                 if let Some(refused) = self.refused.tell() {
                     let limit = self.share();
@@ -118,19 +118,6 @@ impl Drop for Slot {
     }
 }
 
-/// The address that a client from elsewhere is counted under: an IPv6 client owns at least a /64 of them.
-fn neighbour(peer: &Peer) -> Option<IpAddr> {
-    let Peer::Tcp { remote, .. } = peer else { return None };
-    let ip = remote.ip().to_canonical();
-    if ip.is_loopback() {
-        return None;
-    }
-    Some(match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),
-    })
-}
-
 /// Something that happens often and is told at most once a second.
 #[derive(Debug)]
 pub(super) struct Occasional {
@@ -185,8 +172,8 @@ mod tests {
         let _first = limits.take(&peer("[2001:db8::1]:1")).expect("free");
         assert!(limits.take(&peer("[2001:db8::2]:1")).is_none());
         assert!(limits.take(&peer("[2001:db8:0:1::2]:1")).is_some());
-        assert_eq!(neighbour(&peer("[::ffff:127.0.0.1]:1")), None);
-        assert_eq!(neighbour(&peer("[::ffff:10.0.0.9]:1")), Some(IpAddr::from([10, 0, 0, 9])));
+        assert_eq!(peer("[::ffff:127.0.0.1]:1").neighbour(), None);
+        assert_eq!(peer("[::ffff:10.0.0.9]:1").neighbour(), Some(IpAddr::from([10, 0, 0, 9])));
     }
 
     #[test]

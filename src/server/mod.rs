@@ -10,7 +10,7 @@
 //! * [`Stop`] and [`signals`]: how it ends.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -113,6 +113,19 @@ pub enum Peer {
         /// `SO_PEERCRED`.
         uid: Option<u32>,
     },
+}
+
+impl Peer {
+    /// The address that a client from elsewhere is counted under: an IPv6 client owns at least a /64 of them. Nobody on
+    /// this machine has one, since all of them share it.
+    pub(crate) fn neighbour(&self) -> Option<IpAddr> {
+        let Self::Tcp { remote, .. } = self else { return None };
+        match remote.ip().to_canonical() {
+            ip if ip.is_loopback() => None,
+            IpAddr::V6(ip) => Some(Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into()),
+            IpAddr::V4(ip) => Some(ip.into()),
+        }
+    }
 }
 
 /// Answers requests. One per worker, cloned per connection.
