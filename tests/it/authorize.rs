@@ -29,8 +29,16 @@ async fn aged(wire: &Wire, adjust: impl FnOnce(&mut Settings)) -> (Daemon, Hand)
     adjust(&mut settings);
     let proxy = start(settings).await;
     proxy.tokens.acquire().await.expect("the first token");
-    hand.advance(AGED);
+    pass(&proxy, &hand, AGED).await;
     (proxy, hand)
+}
+
+/// The keeper has heard all that was said before, and afterwards knows how late it is: a jump like this looks like a
+/// suspend, for which it drops the connections that there are.
+async fn pass(proxy: &Daemon, hand: &Hand, time: Duration) {
+    proxy.heard().await;
+    hand.advance(time);
+    proxy.heard().await;
 }
 
 /// Returns once the token of this generation is there.
@@ -52,8 +60,7 @@ async fn fifty_calls_with_a_revoked_token_succeed_with_one_more_mint() {
     let stage = stage(|_| {}).await;
     assert_eq!(stage.proxy.get("/v1/workspaces").await.status, StatusCode::OK);
     for round in 1..=3 {
-        stage.proxy.heard().await;
-        stage.hand.advance(LATER);
+        pass(&stage.proxy, &stage.hand, LATER).await;
         stage.airbyte.revoke_all();
         let calls: Vec<_> = (0..50).map(|_| stage.proxy.begin(Method::GET, "/v1/workspaces")).collect();
         for call in calls {
@@ -162,7 +169,7 @@ async fn an_upload_that_goes_on_while_a_token_is_awaited_is_sent_again_from_its_
     let proxy = start(settings).await;
     mints(&mut mint.accept().await, 1).await;
     proxy.tokens.acquire().await.expect("the first token");
-    hand.advance(AGED);
+    pass(&proxy, &hand, AGED).await;
 
     let body: Vec<u8> = (0..=250).cycle().take(3 * 1024 * 1024).collect();
     let kept = 100_000;
@@ -248,8 +255,7 @@ async fn a_second_401_is_returned_as_it_is_and_quiets_further_mints() {
     is_refused(&mut caller).await;
     assert_eq!(wire.tokens.mints(), 2);
     // It was not the token: the next ones cause nothing for a minute. A 503 in between says nothing about that.
-    proxy.heard().await;
-    hand.advance(LATER);
+    pass(&proxy, &hand, LATER).await;
     caller.say("GET /v1/x HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     let mut upstream = wire.accept().await;
     asked(&mut upstream, 2).await;
@@ -261,8 +267,7 @@ async fn a_second_401_is_returned_as_it_is_and_quiets_further_mints() {
     upstream.say(REFUSED).await;
     is_refused(&mut caller).await;
     assert_eq!(wire.tokens.mints(), 2);
-    proxy.heard().await;
-    hand.advance(LATER);
+    pass(&proxy, &hand, LATER).await;
     caller.say("GET /v1/x HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     let mut upstream = wire.accept().await;
     asked(&mut upstream, 2).await;
@@ -287,8 +292,7 @@ async fn a_401_for_a_young_token_is_relayed_and_causes_no_mint() {
 async fn a_403_never_refreshes() {
     let stage = stage(|_| {}).await;
     assert_eq!(stage.proxy.get("/v1/workspaces").await.status, StatusCode::OK);
-    stage.proxy.heard().await;
-    stage.hand.advance(LATER);
+    pass(&stage.proxy, &stage.hand, LATER).await;
     stage.airbyte.next_api_answers([Some(ApiFault::Forbidden)]);
     let answer = stage.proxy.get("/v1/workspaces").await;
     assert_eq!((answer.status, answer.header("proxy-status")), (StatusCode::FORBIDDEN, None));
@@ -310,8 +314,7 @@ async fn a_late_401_of_an_old_generation_causes_no_mint() {
     asked(&mut renewed, 2).await;
     renewed.say(OK).await;
     assert_eq!(early.head().await.first_line(), "HTTP/1.1 200 OK");
-    proxy.heard().await;
-    hand.advance(LATER);
+    pass(&proxy, &hand, LATER).await;
     two.say(REFUSED).await;
     // With the token that is there.
     let mut renewed = wire.accept().await;
@@ -325,8 +328,7 @@ async fn a_late_401_of_an_old_generation_causes_no_mint() {
 async fn a_401_stands_when_no_new_token_can_be_had_and_the_old_one_stays_in_use() {
     let stage = stage(|_| {}).await;
     assert_eq!(stage.proxy.get("/v1/workspaces").await.status, StatusCode::OK);
-    stage.proxy.heard().await;
-    stage.hand.advance(LATER);
+    pass(&stage.proxy, &stage.hand, LATER).await;
     stage.airbyte.rotate_secret(airbyte_proxy::secret::Secret::new("another-client-secret".into()));
     stage.airbyte.next_api_answers([Some(ApiFault::Unauthorized)]);
     assert_eq!(stage.proxy.get("/v1/workspaces").await.status, StatusCode::UNAUTHORIZED);
@@ -384,8 +386,7 @@ async fn what_may_be_kept_in_all_is_bounded_and_given_back() {
             }
         }
         drop(upstream);
-        proxy.heard().await;
-        hand.advance(LATER);
+        pass(&proxy, &hand, LATER).await;
         let mut third = proxy.talk().await;
         third.say(&request).await;
         let mut upstream = wire.accept().await;
@@ -398,8 +399,7 @@ async fn what_may_be_kept_in_all_is_bounded_and_given_back() {
         assert_eq!(show(&again.exactly(600).await), body, "{ends}");
         again.say(OK.replace("200 OK", "200 OK\r\nconnection: close")).await;
         assert_eq!(third.head().await.first_line(), "HTTP/1.1 200 OK", "{ends}");
-        proxy.heard().await;
-        hand.advance(LATER);
+        pass(&proxy, &hand, LATER).await;
     }
 }
 
@@ -408,7 +408,7 @@ async fn tiny_pieces_do_not_keep_more_than_their_share() {
     let wire = Wire::listen().await;
     let (proxy, hand) = aged(&wire, |settings| settings.proxy.replay_limit = 64 * 128).await;
     for (pieces, again) in [(64, true), (65, false)] {
-        hand.advance(LATER);
+        pass(&proxy, &hand, LATER).await;
         let mut caller = proxy.ask("POST /v1/x HTTP/1.1\r\ntransfer-encoding: chunked").await;
         let mut upstream = wire.accept().await;
         let token = wire.tokens.mints();
