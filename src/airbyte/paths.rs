@@ -1,12 +1,17 @@
 //! Paths and URLs of Airbyte that the proxy treats specially.
 
-/// The four paths under which known clients ask for a token. Answered by the proxy itself.
-pub const TOKEN_PATHS: [&str; 4] = [
+/// The paths under which known clients ask for a token, one of them below [`WHOLE_LISTS`]. Answered by the proxy
+/// itself.
+pub const TOKEN_PATHS: [&str; 5] = [
     "/v1/applications/token",
     "/applications/token",
     "/api/public/v1/applications/token",
     "/api/v1/applications/token",
+    "/-/all/v1/applications/token",
 ];
+
+/// The proxy's own base path, under which every list is whole.
+pub const WHOLE_LISTS: &str = "/-/all/v1";
 
 /// Where the token endpoint lives, below an API's base URL.
 pub const TOKEN_ENDPOINT: &str = "/applications/token";

@@ -192,6 +192,11 @@ pub const KEYS: &[Key] = &[
     row("policy.rules", Kind::Rules, None, Hidden,
         "Rules such as \"deny * /connections/**\"; the first that matches decides"),
 
+    row("lists.mend_links", Kind::Switch, Some("true"), Hidden,
+        "Links to other pages lead back to the proxy and keep all filters"),
+    row("lists.pages_ahead", Kind::Count(0, 4), Some("1"), Hidden,
+        "Pages of a whole list to fetch while the one before them is sent"),
+
     row("limits.connections", Kind::Count(1, 1_000_000), Some("16384"), Hidden,
         "Client connections at the same time"),
     row("limits.in_flight", Kind::Count(1, 1_000_000), Some("1024"), Hidden,

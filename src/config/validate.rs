@@ -267,6 +267,11 @@ fn proxy(settings: &Settings, problems: &mut Problems) -> proxy::Config {
         body_idle_timeout: settings.duration("limits.body_idle_timeout"),
         replay_limit: settings.size(ONE),
         replay_total: settings.size(ALL),
+        lists: proxy::lists::Config {
+            mend_links: settings.switch("lists.mend_links"),
+            pages_ahead: settings.size("lists.pages_ahead"),
+            public_url: settings.url("public_url").cloned(),
+        },
     }
 }
 

@@ -281,7 +281,7 @@ impl Guard {
     }
 
     fn check_policy(&self, route: Route, head: &Parts, client: Option<&Client>) -> Result<(), Refusal> {
-        let Route::Api { api, prefix } = route else {
+        let Route::Api { api, prefix, .. } = route else {
             return Ok(());
         };
         if api == Api::Config && !self.config_api {

@@ -11,13 +11,13 @@ use http::request::Parts;
 use super::host::Authority;
 use super::refusal::{Refusal, Shown};
 use crate::airbyte::known;
-use crate::airbyte::paths::is_token_path;
+use crate::airbyte::paths::{WHOLE_LISTS, is_token_path};
 use crate::problem;
 
 /// Which of the two APIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Api {
-    /// The public API: `/v1/…` and its alias `/api/public/v1/…`.
+    /// The public API: `/v1/…`, its alias `/api/public/v1/…`, and `/-/all/v1/…`.
     Public,
     /// The Configuration API: `/api/v1/…`.
     Config,
@@ -38,14 +38,20 @@ pub enum Route {
         api: Api,
         /// How many bytes of the path are the local prefix.
         prefix: usize,
+        /// Whether the base URL is the one under which lists are whole.
+        whole_lists: bool,
     },
     /// `OPTIONS *`: about the proxy itself.
     Asterisk,
 }
 
-/// Local prefixes. A later room below `/-/` that reaches Airbyte belongs in here, or the policy would not see it.
-static PREFIXES: [(&str, Api); 3] =
-    [("/v1", Api::Public), ("/api/public/v1", Api::Public), ("/api/v1", Api::Config)];
+/// Local prefixes. Whatever reaches Airbyte belongs in here, or the policy would not see it.
+static PREFIXES: [(&str, Api); 4] = [
+    ("/v1", Api::Public),
+    ("/api/public/v1", Api::Public),
+    ("/api/v1", Api::Config),
+    (WHOLE_LISTS, Api::Public),
+];
 
 /// Browsers ask for it unbidden, wherever they are shown anything.
 pub const FAVICON: &str = "/favicon.ico";
@@ -59,13 +65,17 @@ impl Route {
         if is_token_path(path) {
             return Some(Self::Token);
         }
-        if path.starts_with("/-/") || matches!(path, "/-" | FAVICON) {
-            return Some(Self::Control);
-        }
-        PREFIXES.iter().find_map(|&(prefix, api)| {
+        let airbytes = PREFIXES.iter().find_map(|&(prefix, api)| {
             let rest = path.strip_prefix(prefix)?;
-            (rest.is_empty() || rest.starts_with('/')).then_some(Self::Api { api, prefix: prefix.len() })
-        })
+            let whole_lists = prefix == WHOLE_LISTS;
+            (rest.is_empty() || rest.starts_with('/')).then_some(Self::Api {
+                api,
+                prefix: prefix.len(),
+                whole_lists,
+            })
+        });
+        let ours = || path.starts_with("/-/") || matches!(path, "/-" | FAVICON);
+        airbytes.or_else(|| ours().then_some(Self::Control))
     }
 }
 
@@ -240,7 +250,7 @@ mod tests {
 
     #[test]
     fn paths_are_sorted_by_their_literal_prefix() {
-        let api = |api, prefix| Some(Route::Api { api, prefix });
+        let api = |api, prefix| Some(Route::Api { api, prefix, whole_lists: prefix == 9 });
         for (path, route) in [
             ("/", Some(Route::Root)),
             ("/-", Some(Route::Control)),
@@ -254,6 +264,11 @@ mod tests {
             ("/v1//jobs", api(Api::Public, 3)),
             ("/api/public/v1/jobs", api(Api::Public, 14)),
             ("/api/v1/jobs/get", api(Api::Config, 7)),
+            ("/-/all/v1", api(Api::Public, 9)),
+            ("/-/all/v1/jobs", api(Api::Public, 9)),
+            ("/-/all/v1x", Some(Route::Control)),
+            ("/-/all/api/v1/jobs", Some(Route::Control)),
+            ("/-/all/v1/applications/token", Some(Route::Token)),
             ("/v1/applications/token", Some(Route::Token)),
             ("/applications/token", Some(Route::Token)),
             ("/api/public/v1/applications/token", Some(Route::Token)),

@@ -5,11 +5,12 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::StatusCode;
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::airbyte::BaseUrl;
+use crate::outbound::{date, retry_after};
 use crate::secret::{AccessToken, ClientCredentials};
 use crate::token::{Failure, FailureKind, Grant, Outcome};
 
@@ -24,8 +25,7 @@ pub(super) fn read(
     limit: usize,
     credentials: &ClientCredentials,
 ) -> Outcome {
-    let date = headers.get(DATE).and_then(|v| v.to_str().ok()).and_then(http_date);
-    let failure = |kind, message| Failure { kind, retry_after: retry_after(headers, date), message };
+    let failure = |kind, message| Failure { kind, retry_after: retry_after(headers), message };
     if !status.is_success() {
         let said = excerpt(body, credentials).map_or(String::new(), |said| format!(": {said}"));
         let hint = hint(status);
@@ -54,7 +54,7 @@ pub(super) fn read(
         expires_in: answer.expires_in.and_then(seconds),
         expires_at: claims.exp.and_then(|raw| unix_time(&raw)),
         issued_at: claims.iat.and_then(|raw| unix_time(&raw)),
-        date,
+        date: date(headers),
     })
 }
 
@@ -92,20 +92,6 @@ fn seconds(raw: &RawValue) -> Option<Duration> {
 fn unix_time(raw: &RawValue) -> Option<i64> {
     let number: f64 = raw.get().parse().ok()?;
     (0.0..253_402_300_800.0).contains(&number).then_some(number as i64)
-}
-
-fn http_date(value: &str) -> Option<i64> {
-    jiff::fmt::rfc2822::parse(value).ok().map(|date| date.timestamp().as_second())
-}
-
-/// RFC 9110 §10.2.3: seconds, or a date, which is read against the answer's own.
-fn retry_after(headers: &HeaderMap, date: Option<i64>) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let seconds = match value.parse::<u64>() {
-        Ok(seconds) => seconds,
-        Err(_) => u64::try_from(http_date(value)?.saturating_sub(date?)).ok()?,
-    };
-    Some(Duration::from_secs(seconds))
 }
 
 fn kind(status: StatusCode) -> FailureKind {
@@ -302,17 +288,5 @@ mod tests {
                 answer(400, &[], &format!(r#"{{"message":"bad pair {echo}"}}"#)).expect_err("no token");
             assert!(!failure.message.contains(echo));
         }
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date_on_the_servers_clock() {
-        let after = |headers: &[(&str, &str)]| answer(503, headers, "").expect_err("no token").retry_after;
-        assert_eq!(after(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
-        let date = ("date", "Tue, 14 Nov 2023 22:13:20 GMT");
-        assert_eq!(
-            after(&[date, ("retry-after", "Tue, 14 Nov 2023 22:13:50 GMT")]),
-            Some(Duration::from_secs(30))
-        );
-        assert_eq!(after(&[("retry-after", "soon")]), None);
     }
 }

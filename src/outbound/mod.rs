@@ -1,7 +1,8 @@
-//! How this machine reaches another: whom to trust, and through which proxy. Shared by the data path and the mint, so
-//! that both always take the same way out.
+//! How this machine reaches another: whom to trust, through which proxy, and when to come again. Shared by the data
+//! path and the mint, so that both always take the same way out.
 
 mod proxies;
+mod times;
 mod tls;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 
 pub use proxies::{Hop, OutboundProxy, ProxyUrl, UnsupportedProxy};
+pub(crate) use times::{date, retry_after};
 pub use tls::TlsError;
 
 use crate::airbyte::BaseUrl;

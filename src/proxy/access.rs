@@ -26,6 +26,7 @@ pub(super) struct Record {
     upstream: Option<Duration>,
     sending: Option<Source>,
     bytes_out: u64,
+    rows: Option<u64>,
     generation: Option<u64>,
     replayed: bool,
     error: Option<&'static str>,
@@ -47,6 +48,7 @@ impl Record {
             upstream: None,
             sending: None,
             bytes_out: 0,
+            rows: None,
             generation: None,
             replayed: false,
             error: None,
@@ -90,7 +92,7 @@ impl Record {
             Route::Control => "/-/".into(),
             Route::Token => "token".into(),
             Route::Asterisk => "*".into(),
-            Route::Api { api: Api::Public, prefix } => {
+            Route::Api { api: Api::Public, prefix, .. } => {
                 known::shape(path.get(prefix..).unwrap_or_default()).into()
             }
             // The guard lets only operations through whose paths are names throughout.
@@ -117,6 +119,11 @@ impl Record {
         self.bytes_out += bytes as u64;
     }
 
+    /// Of a whole list, so far.
+    pub(super) fn rows(&mut self, rows: u64) {
+        self.rows = Some(rows);
+    }
+
     pub(super) fn complete(&mut self) {
         self.complete = true;
     }
@@ -140,6 +147,7 @@ impl Drop for Record {
             upstream: self.upstream,
             bytes_in: self.sending.as_ref().map_or(0, Source::bytes),
             bytes_out: self.bytes_out,
+            rows: self.rows,
             generation: self.generation,
             replayed: self.replayed,
             client: self.client.as_ref().map(Client::name),

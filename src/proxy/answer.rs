@@ -8,6 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::access::Record;
 use super::admit::Permit;
+use super::lists::{Decoded, Rest};
 use super::upstream::Relay;
 use crate::control;
 
@@ -28,6 +29,10 @@ pub(super) enum Content {
     Own(Option<Bytes>),
     /// Upstream's.
     Relay(Relay),
+    /// Upstream's, without its coding: what has been read of it, and what has not.
+    Decoded(Option<Bytes>, Box<Decoded>),
+    /// A whole list.
+    Whole(Box<Rest>),
     /// Of a `/-/` route.
     Control(control::Body),
 }
@@ -51,12 +56,28 @@ impl Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        let record = &mut this.record;
         let frame = match &mut this.content {
             Content::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Content::Relay(relay) => Pin::new(relay).poll_frame(cx).map_err(|error| {
-                this.record.broke_off(error.kind());
+                record.broke_off(error.kind());
                 error.into()
             }),
+            Content::Decoded(front @ Some(_), _) => {
+                Poll::Ready(front.take().map(|bytes| Ok(Frame::data(bytes))))
+            }
+            Content::Decoded(None, rest) => Pin::new(&mut **rest).poll_frame(cx).map_err(|error| {
+                record.broke_off(error.kind());
+                error.into()
+            }),
+            Content::Whole(rest) => {
+                let frame = Pin::new(&mut **rest).poll_frame(cx);
+                record.rows(rest.rows());
+                frame.map_err(|error| {
+                    record.broke_off(error.kind());
+                    error.into()
+                })
+            }
             Content::Control(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
         };
         match &frame {
@@ -77,6 +98,8 @@ impl Body for Answer {
         match &self.content {
             Content::Own(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             Content::Relay(relay) => relay.is_end_stream(),
+            Content::Decoded(front, rest) => front.is_none() && rest.is_end_stream(),
+            Content::Whole(rest) => rest.is_end_stream(),
             Content::Control(body) => body.is_end_stream(),
         }
     }
@@ -85,6 +108,9 @@ impl Body for Answer {
         match &self.content {
             Content::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Content::Relay(relay) => relay.size_hint(),
+            Content::Decoded(None, rest) => rest.size_hint(),
+            // Longer than anybody wants to know beforehand.
+            Content::Decoded(Some(_), _) | Content::Whole(_) => SizeHint::default(),
             Content::Control(body) => body.size_hint(),
         }
     }

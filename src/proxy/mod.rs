@@ -1,4 +1,4 @@
-//! The request stack: guard, our own routes, admit, authorize, forward, and our own answers.
+//! The request stack: guard, our own routes, admit, lists, authorize, forward, and our own answers.
 //!
 //! `Proxy::answer` is the stack, top to bottom. Why this order: the guard comes before admit so that a stranger cannot
 //! use up permits, and before authorize so that a stranger cannot cause a mint. Authorize stands right outside forward,
@@ -12,6 +12,7 @@ mod authorize;
 mod cors;
 mod headers;
 mod idle;
+pub mod lists;
 mod replay;
 mod target;
 mod token_endpoint;
@@ -30,6 +31,7 @@ use self::admit::{Admission, Caller, Full};
 pub use self::answer::Answer;
 use self::answer::Content;
 use self::cors::Cors;
+use self::lists::{Asked, Here};
 use self::replay::{Budget, Source};
 use self::upstream::{Origin, Outgoing, SetupError};
 use crate::browser::{protect, wants_page};
@@ -51,6 +53,8 @@ pub struct Config {
     pub replay_limit: usize,
     /// All bodies kept for a replay together.
     pub replay_total: usize,
+    /// What is done about lists.
+    pub lists: lists::Config,
 }
 
 impl Default for Config {
@@ -60,6 +64,7 @@ impl Default for Config {
             body_idle_timeout: Duration::from_secs(30),
             replay_limit: 1024 * 1024,
             replay_total: 64 * 1024 * 1024,
+            lists: lists::Config::default(),
         }
     }
 }
@@ -76,6 +81,7 @@ pub struct Shared {
     pseudonym: String,
     via: [HeaderValue; 2],
     body_idle_timeout: Duration,
+    lists: lists::Config,
 }
 
 impl Shared {
@@ -95,6 +101,7 @@ impl Shared {
             pseudonym,
             via,
             body_idle_timeout: config.body_idle_timeout,
+            lists: config.lists.clone(),
         }
     }
 }
@@ -151,7 +158,7 @@ impl Proxy {
         if admitted.cors.as_ref().is_some_and(|cors| cors.preflight) {
             return Ok((cors::preflight(&head.headers), None));
         }
-        let (origin, prefix) = match admitted.route {
+        let (api, prefix, whole_lists) = match admitted.route {
             Route::Root | Route::Control => {
                 let response = self.shared.control.respond(Request::from_parts(head, body)).await;
                 return Ok((response.map(Content::Control), None));
@@ -161,11 +168,7 @@ impl Proxy {
                 return answered.map(|response| (response, None));
             }
             Route::Asterisk => return Ok((no_content(), None)),
-            Route::Api { api: Api::Public, prefix } => (&self.api, prefix),
-            // The guard lets nobody through to an API that is not open.
-            Route::Api { api: Api::Config, prefix } => {
-                (self.config_api.as_ref().unwrap_or(&self.api), prefix)
-            }
+            Route::Api { api, prefix, whole_lists } => (api, prefix, whole_lists),
         };
         match admitted.max_forwards {
             // RFC 9110 §7.6.2: whoever counts down to nothing is the one who answers.
@@ -175,10 +178,47 @@ impl Proxy {
         }
         let caller = Caller::of(peer, admitted.client.as_ref());
         let permit = self.shared.admission.admit(caller).map_err(overloaded)?;
+        let asked = match api {
+            Api::Public => self.shared.lists.asked(&head, prefix, whole_lists)?,
+            Api::Config => Asked::Other,
+        };
+        let here = Here::of(&head, prefix);
+        let origin = match api {
+            Api::Public => &self.api,
+            // The guard lets nobody through to an API that is not open.
+            Api::Config => self.config_api.as_ref().unwrap_or(&self.api),
+        };
         let request = self.outgoing(head, body, origin, prefix)?;
-        let answered = authorize::send(origin, &self.shared.tokens, &request).await?;
+        let response = self.forward(origin, request, asked, &here, record).await?;
+        Ok((response, Some(permit)))
+    }
+
+    /// One request becomes one at upstream; of a whole list, many.
+    async fn forward(
+        &self,
+        origin: &Origin,
+        mut request: Outgoing,
+        asked: Asked,
+        here: &Here,
+        record: &mut Record,
+    ) -> Result<Response<Content>, Problem> {
+        let Shared { tokens, lists, .. } = &*self.shared;
+        match &asked {
+            Asked::Nothing(format) => return Ok(lists::nothing(*format)),
+            Asked::Whole(whole) => return lists.whole(origin, tokens, request, whole, record).await,
+            Asked::Page(_) => lists::prepare(&mut request.headers),
+            Asked::Other => {}
+        }
+        let answered = authorize::send(origin, tokens, &request).await?;
         record.answered_by_upstream(&answered, &request.body);
-        Ok((received(answered.response), Some(permit)))
+        let mut response = received(answered.response);
+        if lists.mend_links {
+            here.mend_locations(response.headers_mut(), origin.url(), lists.public_url.as_ref());
+        }
+        match asked {
+            Asked::Page(page) => lists.mend(response, &page, here).await,
+            _ => Ok(response.map(Content::Relay)),
+        }
     }
 
     fn outgoing(
@@ -236,11 +276,11 @@ impl Handler for Proxy {
     }
 }
 
-fn received(response: Response<upstream::Relay>) -> Response<Content> {
-    let (mut head, body) = response.into_parts();
-    head.headers = headers::for_caller(head.headers);
-    head.version = http::Version::HTTP_11;
-    Response::from_parts(head, Content::Relay(body))
+fn received(mut response: Response<upstream::Relay>) -> Response<upstream::Relay> {
+    let headers = std::mem::take(response.headers_mut());
+    *response.headers_mut() = headers::for_caller(headers);
+    *response.version_mut() = http::Version::HTTP_11;
+    response
 }
 
 fn no_content() -> Response<Content> {

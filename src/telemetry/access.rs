@@ -23,6 +23,8 @@ pub struct Access<'a> {
     pub bytes_in: u64,
     /// Of the response body.
     pub bytes_out: u64,
+    /// Of the list, where the answer is a whole one.
+    pub rows: Option<u64>,
     /// The token it was sent with.
     pub generation: Option<u64>,
     /// Whether it was sent twice, because upstream rejected the first token.
@@ -52,6 +54,7 @@ impl Access<'_> {
             upstream_ms = self.upstream.map(millis),
             bytes_in = self.bytes_in,
             bytes_out = self.bytes_out,
+            rows = self.rows,
             generation = self.generation,
             replayed = self.replayed.then_some(true),
             client = self.client,

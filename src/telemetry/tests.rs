@@ -146,6 +146,7 @@ fn a_request_is_one_event() {
         upstream: Some(Duration::from_micros(11_940)),
         bytes_in: 0,
         bytes_out: 517,
+        rows: None,
         generation: Some(3),
         replayed: false,
         client: None,

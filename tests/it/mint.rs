@@ -245,11 +245,12 @@ async fn the_token_request_can_be_a_form() {
 
 // === emulated ===
 
-const TOKEN_PATHS: [&str; 4] = [
+const TOKEN_PATHS: [&str; 5] = [
     "/v1/applications/token",
     "/applications/token",
     "/api/public/v1/applications/token",
     "/api/v1/applications/token",
+    "/-/all/v1/applications/token",
 ];
 
 #[tokio::test]

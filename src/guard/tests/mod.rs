@@ -78,7 +78,7 @@ fn expect_all(guard: &Guard, table: &[Line<'_>]) {
 fn an_ordinary_request_passes() {
     let curl = head("GET", "/v1/workspaces?limit=1", &[("user-agent", "curl/8.14.1"), ("accept", "*/*")]);
     let admitted = guard().check(&loopback(), &curl).expect("admitted");
-    let route = Route::Api { api: Api::Public, prefix: 3 };
+    let route = Route::Api { api: Api::Public, prefix: 3, whole_lists: false };
     assert_eq!(
         admitted,
         Admitted { route, cors: None, max_forwards: None, client: None, key_in_body: false }

@@ -1,0 +1,158 @@
+//! The pages of one list, fetched from upstream one at a time, each again where that is safe.
+
+use std::time::Duration;
+
+use http::response::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use tokio::time::sleep;
+
+use super::decoded::{Decoded, Read, ReadError};
+use super::query::Query;
+use super::rows::Rows;
+use crate::airbyte::lists::{List, MOST_ROWS};
+use crate::outbound::retry_after;
+use crate::problem::{self, Problem};
+use crate::proxy::authorize;
+use crate::proxy::replay::Source;
+use crate::proxy::upstream::{Origin, Outgoing, Relay};
+use crate::token::TokenHandle;
+
+/// Before the second, third and fourth attempt, where upstream says nothing of it.
+const PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(4)];
+/// A longer pause than this nobody waits for in the middle of an answer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// One list, and how to ask for a page of it.
+#[derive(Debug)]
+pub(in crate::proxy) struct Pages {
+    pub(in crate::proxy) origin: Origin,
+    pub(in crate::proxy) tokens: TokenHandle,
+    /// Where the list is at upstream.
+    pub(in crate::proxy) path: String,
+    /// The caller's, cleaned.
+    pub(in crate::proxy) headers: HeaderMap,
+    pub(super) query: Query,
+    pub(super) list: List,
+}
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::proxy) enum PageError {
+    #[error("upstream answered {}", .status.as_u16())]
+    Refused { status: StatusCode, retry_after: Option<Duration> },
+    #[error("{}", .0.detail)]
+    NoAnswer(Problem),
+    #[error(transparent)]
+    Broken(#[from] ReadError),
+    #[error("the answer is no page of a list")]
+    NoPage,
+    #[error("the page is larger than 64 MiB")]
+    TooLarge,
+    #[error("the task that fetched the page has ended")]
+    Lost,
+    #[error("upstream sends the same rows again and again")]
+    Endless,
+}
+
+impl Pages {
+    pub(super) fn request(&self, offset: u64) -> Result<Outgoing, Problem> {
+        let target = format!("{}?{}", self.path, self.query.page(MOST_ROWS, offset));
+        let target = PathAndQuery::try_from(target)
+            .map_err(|_| Problem::new(problem::INVALID_REQUEST, "the request has no usable path"))?;
+        let mut headers = self.headers.clone();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        Ok(Outgoing { method: Method::GET, target, headers, body: Source::Empty })
+    }
+
+    /// The page that begins with this row.
+    pub(super) async fn page(&self, offset: u64) -> Result<Rows, PageError> {
+        for pause in PAUSES {
+            match self.attempt(offset).await {
+                Err(error) if error.is_passing() => {
+                    let pause = error.asked().unwrap_or(pause);
+                    if pause > LONGEST_PAUSE {
+                        return Err(error);
+                    }
+                    tracing::debug!(offset, %error, ?pause, "a page of a whole list is asked for again");
+                    sleep(pause).await;
+                }
+                other => return other,
+            }
+        }
+        self.attempt(offset).await
+    }
+
+    async fn attempt(&self, offset: u64) -> Result<Rows, PageError> {
+        let request = self.request(offset).map_err(PageError::NoAnswer)?;
+        let sent = authorize::send(&self.origin, &self.tokens, &request).await;
+        let (head, relay) = sent.map_err(PageError::NoAnswer)?.response.into_parts();
+        self.read(head, relay).await
+    }
+
+    /// The rows of an answer.
+    pub(super) async fn read(&self, mut head: Parts, relay: Relay) -> Result<Rows, PageError> {
+        if head.status != StatusCode::OK {
+            return Err(PageError::Refused { status: head.status, retry_after: retry_after(&head.headers) });
+        }
+        match Decoded::new(relay, &mut head.headers).read().await? {
+            Read::All(page) => Rows::of(page, self.list).ok_or(PageError::NoPage),
+            Read::Part(..) => Err(PageError::TooLarge),
+        }
+    }
+}
+
+impl PageError {
+    /// Whether asking again may help and does no harm: the pages are only read.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => matches!(status.as_u16(), 429 | 502 | 503 | 504),
+            Self::NoAnswer(problem) => [
+                problem::TOKEN_UNAVAILABLE,
+                problem::UPSTREAM_CLOSED,
+                problem::UPSTREAM_REFUSED,
+                problem::UPSTREAM_CONNECT_TIMEOUT,
+                problem::UPSTREAM_DNS,
+                problem::UPSTREAM_DNS_TIMEOUT,
+            ]
+            .contains(&problem.kind),
+            Self::Broken(error) => matches!(error, ReadError::Relay(_)),
+            Self::NoPage | Self::TooLarge | Self::Lost | Self::Endless => false,
+        }
+    }
+
+    fn asked(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            Self::NoAnswer(problem) => problem.retry_after,
+            _ => None,
+        }
+    }
+
+    /// Older servers answer with an error where a list has ended. Not so what says who may read, and how fast.
+    pub(super) fn may_be_the_end(&self) -> bool {
+        matches!(self, Self::Refused { status, .. }
+            if !matches!(status.as_u16(), 401 | 403 | 408 | 429 | 502 | 503 | 504)
+                && (status.is_client_error() || status.is_server_error()))
+    }
+
+    /// As in the access log.
+    pub(in crate::proxy) fn kind(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "list-page-refused",
+            Self::NoAnswer(problem) => problem.kind.name,
+            Self::Broken(error) => error.kind(),
+            Self::NoPage | Self::TooLarge => "list-page-unusable",
+            Self::Lost => problem::INTERNAL.name,
+            Self::Endless => "list-endless",
+        }
+    }
+
+    /// For a caller who has not been answered yet.
+    pub(super) fn into_problem(self) -> Problem {
+        match self {
+            Self::NoAnswer(problem) => problem,
+            other => Problem::new(problem::UPSTREAM_PROTOCOL, format!("the list cannot be read: {other}")),
+        }
+    }
+}
