@@ -9,6 +9,7 @@
 //! * `forwarding`: what reaches upstream, what reaches the caller, over HTTP/1.1 and plainly
 //! * `guard`: policy, client keys, CORS and the ceiling, through the binary
 //! * `http2`: the same over HTTP/2 and TLS
+//! * `lists`: whole lists, and links that lead back
 //! * `load`: many connections while tokens are renewed
 //! * `mint`: what the token endpoint can do to a request
 //! * `process`: the real binary: first contact, credentials, signals, streams, large bodies, the SDK
@@ -32,6 +33,7 @@ mod forwarding;
 mod guard;
 mod harness;
 mod http2;
+mod lists;
 mod load;
 mod mint;
 mod process;

@@ -92,10 +92,13 @@ impl Pages {
 
     /// The rows of an answer.
     pub(super) async fn read(&self, mut head: Parts, relay: Relay) -> Result<Rows, PageError> {
+        let decoded = Decoded::new(relay, &mut head.headers);
         if head.status != StatusCode::OK {
+            // To its end, so that its connection can be used again.
+            let _ = decoded.read().await;
             return Err(PageError::Refused { status: head.status, retry_after: retry_after(&head.headers) });
         }
-        match Decoded::new(relay, &mut head.headers).read().await? {
+        match decoded.read().await? {
             Read::All(page) => Rows::of(page, self.list).ok_or(PageError::NoPage),
             Read::Part(..) => Err(PageError::TooLarge),
         }

@@ -1,0 +1,32 @@
+//! Lists: whole ones in one answer, and pages whose links lead back.
+
+mod failures;
+mod links;
+mod walk;
+
+use crate::harness::talk::{Head, Talk};
+
+/// A page as Airbyte writes it, with rows of these numbers.
+fn page(jobs: impl IntoIterator<Item = u32>) -> String {
+    let rows: Vec<_> =
+        jobs.into_iter().map(|id| format!("{{\"jobId\":{id},\"status\":\"failed\"}}")).collect();
+    let next = if rows.is_empty() { "" } else { "http://airbyte-server:8001/api/public/v1/jobs?offset=1" };
+    format!("{{\"data\":[{}],\"previous\":\"\",\"next\":\"{next}\"}}", rows.join(","))
+}
+
+/// With this status and content.
+async fn answer(upstream: &mut Talk, status: &str, content: &str) {
+    let length = content.len();
+    upstream
+        .say(format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{content}"
+        ))
+        .await;
+}
+
+/// The next request, which is for this target.
+async fn asked(upstream: &mut Talk, target: &str) -> Head {
+    let head = upstream.head().await;
+    assert_eq!(head.first_line(), format!("GET {target} HTTP/1.1"));
+    head
+}
