@@ -10,7 +10,7 @@ async fn sent(lines: &[u8]) -> Head {
     let wire = Wire::listen().await;
     let proxy = wire.daemon().await;
     let mut caller = proxy.talk().await;
-    caller.say([b"GET /v1/jobs HTTP/1.1\r\nhost: localhost\r\n", lines, b"\r\n"].concat()).await;
+    caller.say([b"GET /v1/tags HTTP/1.1\r\nhost: localhost\r\n", lines, b"\r\n"].concat()).await;
     let mut upstream = wire.accept().await;
     let head = upstream.head().await;
     upstream.say(OK).await;
@@ -22,7 +22,7 @@ async fn sent(lines: &[u8]) -> Head {
 async fn answered(lines: &[u8]) -> Head {
     let wire = Wire::listen().await;
     let proxy = wire.daemon().await;
-    let mut caller = proxy.ask("GET /v1/jobs HTTP/1.1").await;
+    let mut caller = proxy.ask("GET /v1/tags HTTP/1.1").await;
     let mut upstream = wire.accept().await;
     upstream.head().await;
     upstream.say([b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n", lines, b"\r\n"].concat()).await;
