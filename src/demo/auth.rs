@@ -1,4 +1,4 @@
-//! What every request passes first: who may come in, what is counted, and what goes wrong on purpose.
+//! What every request passes first: who may come in, and what is counted.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use http::{HeaderMap, HeaderValue, Uri};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
-use super::errors::{Failure, framework, gateway, shed, unauthorized};
-use super::faults::{self, ApiFault};
+use super::errors::{Failure, framework, unauthorized};
 use super::handle::{Event, Seen, Unauthorized};
+use super::misbehave;
 use super::world::World;
 
-/// Around all of the API: lets live tokens in, then does what the script says.
+/// Around all of the API: lets live tokens in.
 pub(super) async fn require_token(State(world): State<Arc<World>>, request: Request, next: Next) -> Response {
     let uri = request.uri().clone();
     note(&world, &request);
@@ -33,15 +33,7 @@ pub(super) async fn require_token(State(world): State<Arc<World>>, request: Requ
         return unauthorized(&uri);
     }
     world.count(|counts| counts.authorized += 1);
-    let fault = world.api_script().take();
-    match fault {
-        None => next.run(request).await,
-        Some(ApiFault::Hold(gate)) => {
-            world.hold(&gate).await;
-            next.run(request).await
-        }
-        Some(fault) => fail(&fault, &uri),
-    }
+    misbehave::answer(&world, request, next).await
 }
 
 fn note(world: &World, request: &Request) {
@@ -57,19 +49,6 @@ fn note(world: &World, request: &Request) {
         }
         Seen { method: request.method().clone(), target: request.uri().to_string(), headers }
     });
-}
-
-fn fail(fault: &ApiFault, uri: &Uri) -> Response {
-    match fault {
-        ApiFault::Html(status) => gateway(*status),
-        ApiFault::RetryAfter(status, after) => faults::retry_after(*status, after),
-        ApiFault::Shed => shed(),
-        ApiFault::Forbidden => Failure::forbidden("WORKSPACE_READER").response(uri),
-        ApiFault::Close => faults::closed(),
-        ApiFault::Truncated => faults::truncated(),
-        // A gate is waited for by the caller, who then answers properly.
-        ApiFault::Unauthorized | ApiFault::Hold(_) => unauthorized(uri),
-    }
 }
 
 /// Two `Authorization` headers are as good as none: a proxy must have replaced the first.

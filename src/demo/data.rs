@@ -1,49 +1,9 @@
-//! The rows: what they are, and a seeded set to begin with.
+//! The rows: what they are, and how new ones look.
 
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
-use super::jobs::{Course, Job, Status};
-
-/// How many rows a simulated Airbyte begins with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Sizes {
-    /// At least one.
-    pub workspaces: usize,
-    pub sources: usize,
-    pub destinations: usize,
-    /// None without a source and a destination.
-    pub connections: usize,
-    /// None without a connection.
-    pub jobs: usize,
-    /// Users of the one organization.
-    pub users: usize,
-    pub groups: usize,
-    /// Members of the first group; at most as many as there are users.
-    pub members: usize,
-    pub tags: usize,
-    /// Deleted workspaces, sources, destinations and connections, so many of each, beside the others.
-    pub deleted: usize,
-}
-
-impl Default for Sizes {
-    /// A few friendly names, and enough of everything for several pages.
-    fn default() -> Self {
-        Self {
-            workspaces: 3,
-            sources: 45,
-            destinations: 30,
-            connections: 60,
-            jobs: 250,
-            users: 45,
-            groups: 25,
-            members: 40,
-            tags: 6,
-            deleted: 2,
-        }
-    }
-}
+use super::jobs::{Job, Route};
 
 /// What a row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,18 +67,38 @@ impl Row {
 }
 
 /// All rows there are.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Store {
     rows: [Vec<Row>; KINDS],
     /// Oldest first.
     pub(super) jobs: Vec<Job>,
-    /// Users of each group, by the group's id.
-    pub(super) members: Vec<(String, Vec<String>)>,
+    /// What jobs refer to: a million of them is to fit into little memory.
+    pub(super) routes: Vec<Route>,
+    /// Users of each group, by the group's id; as places among the users, of whom none ever leaves.
+    pub(super) members: Vec<(String, Vec<usize>)>,
+    /// For what is drawn later: the same requests after the same seed get the same answers.
+    pub(super) random: Rng,
+    last_job: i64,
 }
 
 impl Store {
+    pub(super) fn new(random: Rng) -> Self {
+        Self {
+            rows: Default::default(),
+            jobs: Vec::new(),
+            routes: Vec::new(),
+            members: Vec::new(),
+            random,
+            last_job: 1000,
+        }
+    }
+
     pub(super) fn rows(&self, kind: Kind) -> &[Row] {
         &self.rows[kind as usize]
+    }
+
+    pub(super) fn rows_mut(&mut self, kind: Kind) -> &mut Vec<Row> {
+        &mut self.rows[kind as usize]
     }
 
     pub(super) fn add(&mut self, kind: Kind, row: Row) {
@@ -135,8 +115,28 @@ impl Store {
         rows.iter_mut().find(|row| row.id.eq_ignore_ascii_case(id) && !row.deleted)
     }
 
-    pub(super) fn next_job_id(&self) -> i64 {
-        self.jobs.iter().map(|job| job.id).max().unwrap_or(1000) + 1
+    /// Users of the group with this id.
+    pub(super) fn members_of(&self, group: &str) -> impl Iterator<Item = &Row> {
+        let members = self.members.iter().find(|(of, _)| of == group).map(|(_, members)| members.as_slice());
+        members.unwrap_or_default().iter().filter_map(|user| self.rows(Kind::User).get(*user))
+    }
+
+    pub(super) fn new_id(&mut self) -> String {
+        uuid(&mut self.random)
+    }
+
+    pub(super) fn next_job_id(&mut self) -> i64 {
+        self.last_job += 1;
+        self.last_job
+    }
+
+    /// What a job of this connection refers to.
+    pub(super) fn route(&mut self, connection: &str, workspace: &str) -> u32 {
+        let at = self.routes.iter().position(|route| route.connection == connection).unwrap_or_else(|| {
+            self.routes.push(Route { connection: connection.to_owned(), workspace: workspace.to_owned() });
+            self.routes.len() - 1
+        });
+        u32::try_from(at).unwrap_or(u32::MAX)
     }
 }
 
@@ -180,203 +180,6 @@ pub(super) fn definition_id(connector: &str) -> String {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
     uuid(&mut Rng::with_seed(seed))
-}
-
-/// Rows as of `now`, in seconds since the epoch.
-pub(super) fn seed(sizes: Sizes, seed: u64, now: i64) -> Store {
-    let mut seeder = Seeder { random: Rng::with_seed(seed), store: Store::default(), now };
-    seeder.people(sizes);
-    seeder.workspaces(sizes.workspaces.max(1), sizes.deleted);
-    seeder.tags(sizes.tags);
-    seeder.actors(Kind::Source, sizes.sources, sizes.deleted);
-    seeder.actors(Kind::Destination, sizes.destinations, sizes.deleted);
-    seeder.connections(sizes.connections, sizes.deleted);
-    seeder.jobs(sizes.jobs);
-    // No ORDER BY upstream: an order, but none that means anything.
-    for kind in [Kind::Source, Kind::Destination, Kind::Connection] {
-        seeder.random.shuffle(&mut seeder.store.rows[kind as usize]);
-    }
-    seeder.store
-}
-
-struct Seeder {
-    random: Rng,
-    store: Store,
-    now: i64,
-}
-
-const WORKSPACES: [&str; 6] = ["Marketing", "Finance", "Data Science", "Operations", "Support", "Sandbox"];
-const SOURCES: [(&str, &str); 6] = [
-    ("Stripe payments", "stripe"),
-    ("Orders database", "postgres"),
-    ("Sample customers", "faker"),
-    ("Web shop", "shopify"),
-    ("Wiki", "notion"),
-    ("Tickets", "zendesk-support"),
-];
-const DESTINATIONS: [(&str, &str); 4] = [
-    ("Warehouse", "snowflake"),
-    ("Notebook files", "duckdb"),
-    ("Reporting", "bigquery"),
-    ("Archive", "postgres"),
-];
-
-/// What the `n`-th connector is configured with: the members that the official SDK cannot do without, at least.
-fn sample(connector: &str, n: usize) -> Value {
-    match connector {
-        "stripe" => json!({ "account_id": format!("acct_{n}"), "client_secret": "forgotten" }),
-        "postgres" => json!({
-            "host": format!("db{n}.example.com"), "port": 5432, "database": "orders",
-            "username": "airbyte", "password": "forgotten",
-        }),
-        "faker" => json!({ "count": 1000, "seed": -1, "records_per_slice": 1000 }),
-        "shopify" => json!({ "shop": format!("shop-{n}") }),
-        "zendesk-support" => json!({ "subdomain": format!("desk-{n}") }),
-        "snowflake" => json!({
-            "host": "example.snowflakecomputing.com", "role": "LOADER", "warehouse": "WH",
-            "database": format!("DB{n}"), "schema": "PUBLIC", "username": "airbyte",
-        }),
-        "duckdb" => json!({ "destination_path": format!("/local/{n}.duckdb") }),
-        "bigquery" => json!({
-            "project_id": "example", "dataset_id": format!("dataset_{n}"), "dataset_location": "EU",
-        }),
-        _ => json!({}),
-    }
-}
-
-impl Seeder {
-    fn people(&mut self, sizes: Sizes) {
-        let organization = uuid(&mut self.random);
-        let body = json!({ "organizationName": "Simulated Ltd", "email": "owner@example.com" });
-        self.store.add(Kind::Organization, Row::new(Kind::Organization, organization.clone(), "", body));
-        for n in 1..=sizes.users {
-            let user = uuid(&mut self.random);
-            let body = json!({ "name": format!("User {n}"), "email": format!("user{n}@example.com") });
-            self.store.add(Kind::User, Row::new(Kind::User, user.clone(), "", body));
-            let body = json!({
-                "permissionType": if n == 1 { "organization_admin" } else { "organization_member" },
-                "userId": user, "scope": "organization", "scopeId": organization,
-            });
-            let id = uuid(&mut self.random);
-            self.store.add(Kind::Permission, Row::new(Kind::Permission, id, "", body));
-        }
-        for n in 1..=sizes.groups {
-            let group = uuid(&mut self.random);
-            let count = if n == 1 { sizes.members } else { n % 4 };
-            let members: Vec<_> =
-                self.store.rows(Kind::User).iter().take(count).map(|user| user.id.clone()).collect();
-            let body = json!({
-                "name": format!("Group {n}"), "description": "simulated",
-                "organizationId": organization, "memberCount": members.len(),
-            });
-            self.store.members.push((group.clone(), members));
-            self.store.add(Kind::Group, Row::new(Kind::Group, group, "", body));
-        }
-        let region = uuid(&mut self.random);
-        let body = json!({ "name": "auto", "organizationId": organization, "enabled": true });
-        self.store.add(Kind::Region, Row::new(Kind::Region, region.clone(), "", body));
-        let body = json!({ "name": "dataplane-1", "regionId": region, "enabled": true });
-        let id = uuid(&mut self.random);
-        self.store.add(Kind::Dataplane, Row::new(Kind::Dataplane, id, "", body));
-    }
-
-    fn workspaces(&mut self, live: usize, deleted: usize) {
-        for n in 0..live + deleted {
-            let name = named(WORKSPACES[n % WORKSPACES.len()], n, WORKSPACES.len());
-            let mut row = workspace(&uuid(&mut self.random), &name);
-            row.deleted = n >= live;
-            self.store.add(Kind::Workspace, row);
-        }
-    }
-
-    /// The workspace of the `n`-th row of something.
-    fn place(&self, n: usize) -> String {
-        let live: Vec<_> = self.store.rows(Kind::Workspace).iter().filter(|row| !row.deleted).collect();
-        live[n % live.len()].id.clone()
-    }
-
-    fn tags(&mut self, count: usize) {
-        for n in 0..count {
-            let place = self.place(n);
-            let name = ["daily", "critical", "experiment"][n / 3 % 3];
-            let body = json!({ "name": named(name, n, 9), "color": "75DCFF", "workspaceId": place });
-            let row = Row::new(Kind::Tag, uuid(&mut self.random), &place, body);
-            self.store.add(Kind::Tag, row);
-        }
-    }
-
-    fn actors(&mut self, kind: Kind, live: usize, deleted: usize) {
-        let catalog: &[_] = if kind == Kind::Source { &SOURCES } else { &DESTINATIONS };
-        for n in 0..live + deleted {
-            let (name, connector) = catalog[n % catalog.len()];
-            let place = self.place(n);
-            let created = self.now - self.random.i64(86_400..200 * 86_400);
-            let row = actor(kind, uuid(&mut self.random), &place, &named(name, n, catalog.len()), connector);
-            let mut row = configured(kind, row, connector, sample(connector, n));
-            row.body.insert("createdAt".to_owned(), created.into());
-            row.deleted = n >= live;
-            self.store.add(kind, row);
-        }
-    }
-
-    fn connections(&mut self, live: usize, deleted: usize) {
-        for n in 0..live + deleted {
-            let sources = self.store.rows(Kind::Source).iter().filter(|row| !row.deleted);
-            let Some(source) = sources.clone().nth(n % sources.count().max(1)) else { return };
-            let inside = |row: &&Row| !row.deleted && row.workspace == source.workspace;
-            let destinations = self.store.rows(Kind::Destination).iter().filter(inside);
-            let Some(destination) = destinations.clone().nth(n % destinations.count().max(1)) else {
-                continue;
-            };
-            let tags = self.store.rows(Kind::Tag).iter().filter(|tag| tag.workspace == source.workspace);
-            let tags: Vec<_> = tags.take(n / 3 % 3).map(|tag| Value::Object(tag.body.clone())).collect();
-            let created = self.now - self.random.i64(3600..100 * 86_400);
-            let id = uuid(&mut self.random);
-            let mut row = connection(id, source, destination, created);
-            row.body.insert("tags".to_owned(), Value::Array(tags));
-            row.deleted = n >= live;
-            if row.deleted {
-                row.body.insert("status".to_owned(), "deprecated".into());
-            }
-            self.store.add(Kind::Connection, row);
-        }
-    }
-
-    fn jobs(&mut self, count: usize) {
-        let live = |row: &&Row| !row.deleted;
-        let connections: Vec<_> = self.store.rows(Kind::Connection).iter().filter(live).cloned().collect();
-        if connections.is_empty() {
-            return;
-        }
-        let mut created = self.now - 90 * i64::try_from(count).unwrap_or(0) - 3600;
-        for n in 0..count {
-            // Every fifth job starts in the same second as the one before it.
-            created += if n % 5 == 4 { 0 } else { self.random.i64(30..110) };
-            let connection = &connections[n % connections.len()];
-            let status = match n % 20 {
-                3 => Status::Failed,
-                9 => Status::Cancelled,
-                14 => Status::Incomplete,
-                _ => Status::Succeeded,
-            };
-            let kind = ["sync", "sync", "sync", "clear", "sync", "reset", "sync", "sync"][n % 8];
-            let updated = created + self.random.i64(5..1500);
-            self.store.jobs.push(Job {
-                id: 1001 + i64::try_from(n).unwrap_or(0),
-                connection: connection.id.clone(),
-                workspace: connection.workspace.clone(),
-                kind,
-                created,
-                course: Course::Over { status, updated },
-                rows: self.random.i64(0..1_000_000),
-            });
-        }
-    }
-}
-
-/// `name`, numbered once the names of the catalog have all been used.
-fn named(name: &str, n: usize, catalog: usize) -> String {
-    if n < catalog { name.to_owned() } else { format!("{name} {}", n / catalog + 1) }
 }
 
 /// A workspace with default settings.

@@ -19,6 +19,8 @@ pub(super) enum Failure {
         /// As asked for.
         id: String,
     },
+    /// An exception that nobody caught.
+    Internal,
     /// A problem of this status.
     Problem(StatusCode, String),
 }
@@ -43,7 +45,8 @@ impl Failure {
     pub(super) fn response(&self, uri: &Uri) -> Response {
         match self {
             Self::Invalid(message) => framework(StatusCode::BAD_REQUEST, "Bad Request", message, uri),
-            Self::NotFound => error_id(StatusCode::NOT_FOUND),
+            Self::NotFound => error_id(StatusCode::NOT_FOUND, uri),
+            Self::Internal => error_id(StatusCode::INTERNAL_SERVER_ERROR, uri),
             Self::ResourceNotFound { kind, id } => {
                 problem(StatusCode::NOT_FOUND, &json!({ "resourceType": kind, "resourceId": id }))
             }
@@ -90,9 +93,11 @@ pub(super) fn unauthorized(uri: &Uri) -> Response {
     framework(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized", uri)
 }
 
-/// Shape 3: an id to look up in a log that the caller cannot see.
-pub(super) fn error_id(status: StatusCode) -> Response {
-    (status, Json(json!({ "errorId": super::data::uuid(&mut fastrand::Rng::new()) }))).into_response()
+/// Shape 3: an id to look up in a log that the caller cannot see. The same request gets the same one, so that answers
+/// can be compared.
+pub(super) fn error_id(status: StatusCode, uri: &Uri) -> Response {
+    let id = super::data::definition_id(&format!("{status} {uri}"));
+    (status, Json(json!({ "errorId": id }))).into_response()
 }
 
 /// Shape 4: load shedding, which deliberately has no `Retry-After`.

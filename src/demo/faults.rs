@@ -106,10 +106,12 @@ pub enum Lifespan {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ApiFault {
-    /// A gateway's page with this status.
+    /// A gateway's page with this status. 200 included.
     Html(StatusCode),
     /// This status with `Retry-After`, as given.
     RetryAfter(StatusCode, String),
+    /// This status and an `errorId`: what an uncaught exception of Airbyte looks like.
+    ErrorId(StatusCode),
     /// 429 in the shape of Airbyte's load shedding, deliberately without `Retry-After`.
     Shed,
     /// 401 in the usual shape, although the token is valid.
@@ -122,6 +124,22 @@ pub enum ApiFault {
     Truncated,
     /// Waits for the gate, then answers as if nothing were wrong.
     Hold(Gate),
+    /// 200 with this text, said to be JSON: a list of another shape, or none.
+    Text(String),
+    /// 200 with a page of one row that is at least this many bytes long; gzip makes it small.
+    Oversized(usize),
+    /// The proper answer, announced at its whole length, of which half is sent; then closes the connection.
+    CutOff,
+    /// The first half of the proper answer, as if that were all: JSON that ends within a row.
+    Broken,
+    /// The proper answer in gzip, asked for or not, with a few bytes wrong.
+    CorruptGzip,
+    /// The proper answer in gzip, asked for or not, of which the second half is missing, as if that were all.
+    TruncatedGzip,
+    /// Half of the proper answer; the rest once the gate is open.
+    Stall(Gate),
+    /// The answer to the same request with offset 0. At every page: a list that never ends.
+    Endless,
 }
 
 /// Faults for the next answers, and one for all after those.
@@ -162,12 +180,22 @@ pub(super) fn closed() -> Response {
 
 /// A response that ends before its `Content-Length`.
 pub(super) fn truncated() -> Response {
-    let before = Some(Bytes::from_static(b"{\"data\":["));
-    let mut response = Response::new(Body::new(Failing { before, flushed: false }));
+    let mut response = Response::new(ends_early(Bytes::from_static(b"{\"data\":[")));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from_static("4096"));
     response
+}
+
+/// Yields `before`, lets it be written, then fails.
+pub(super) fn ends_early(before: Bytes) -> Body {
+    Body::new(Failing { before: Some(before), flushed: false })
+}
+
+/// Yields `before`, and `after` once the gate is open.
+pub(super) fn later(before: Bytes, gate: Gate, after: Bytes) -> Body {
+    let opened = Box::pin(async move { gate.passed().await });
+    Body::new(Stalling { before: Some(before), opened, after: Some(after) })
 }
 
 /// `status` as a gateway in front of Airbyte answers, with a `Retry-After` that is sent only if it is a header value.
@@ -188,7 +216,7 @@ pub(super) fn redirect(location: &str) -> Response {
     response
 }
 
-/// Yields what is there, lets it be written, then fails.
+/// See [`ends_early`] and [`closed`].
 #[derive(Debug)]
 struct Failing {
     before: Option<Bytes>,
@@ -212,5 +240,31 @@ impl http_body::Body for Failing {
             return Poll::Pending;
         }
         Poll::Ready(Some(Err(io::Error::other("a fault that was asked for"))))
+    }
+}
+
+/// See [`later`].
+struct Stalling {
+    before: Option<Bytes>,
+    opened: Pin<Box<dyn Future<Output = ()> + Send>>,
+    after: Option<Bytes>,
+}
+
+impl http_body::Body for Stalling {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(bytes) = self.before.take() {
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        if self.after.is_none() {
+            return Poll::Ready(None);
+        }
+        std::task::ready!(self.opened.as_mut().poll(cx));
+        Poll::Ready(self.after.take().map(|bytes| Ok(Frame::data(bytes))))
     }
 }

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Method};
+use serde_json::Value;
 use tokio::sync::broadcast;
 
 use crate::secret::{ClientCredentials, Secret};
 
 use super::faults::{ApiFault, Fault};
+use super::pages::{Change, When};
+use super::reference;
 use super::world::World;
 
 /// How often things have happened.
@@ -39,6 +42,12 @@ pub struct Counts {
     pub foreign: u64,
     /// Requests of either kind that stand at a [`Gate`](super::Gate) right now.
     pub held: u64,
+    /// Pages of the seven paged lists that were answered with 200, damaged ones included.
+    pub pages: u64,
+    /// Requests with a live token that are being answered right now.
+    pub at_once: u64,
+    /// The most that `at_once` has been.
+    pub most_at_once: u64,
 }
 
 impl Counts {
@@ -180,6 +189,14 @@ impl Handle {
         self.0.issuer().tokens()
     }
 
+    /// All rows of the list at `target`, which is a path below the base URL with a query, such as
+    /// `/jobs?status=failed`; `limit` and `offset` do not count. In the order of the pages, but not by way of them.
+    ///
+    /// `None` if there is no such list, or its parameters are refused.
+    pub fn reference(&self, target: &str) -> Option<Vec<Value>> {
+        reference::rows(&self.0, target)
+    }
+
     // === what is to happen ===
 
     /// Every token given out so far stops working.
@@ -215,6 +232,40 @@ impl Handle {
     /// The API does these first, one a request with a live token; `None` is a proper answer.
     pub fn next_api_answers(&self, faults: impl IntoIterator<Item = Option<ApiFault>>) {
         self.0.api_script().push(faults);
+    }
+
+    /// The `n`-th page of the seven paged lists that is asked for from now on does this, counted from 1, whichever list
+    /// it is of. Other requests do not count, nor do those that an answer of [`next_api_answers`](Self::next_api_answers)
+    /// is for.
+    pub fn fault_at_page(&self, n: u64, fault: ApiFault) {
+        self.faults_at_page(n, fault, 1);
+    }
+
+    /// So do that page and those after it, so many in all; `u64::MAX` is until
+    /// [`clear_page_faults`](Self::clear_page_faults). For a fault that is still there when the page is asked for again.
+    pub fn faults_at_page(&self, n: u64, fault: ApiFault, times: u64) {
+        self.0.pages().plan(When::Page(n), fault, times);
+    }
+
+    /// The pages with this offset do this, so many times: pages that are asked for side by side have no certain order.
+    pub fn faults_at_offset(&self, offset: usize, fault: ApiFault, times: u64) {
+        self.0.pages().plan(When::Offset(offset), fault, times);
+    }
+
+    /// Pages are answered properly again.
+    pub fn clear_page_faults(&self) {
+        self.0.pages().clear();
+    }
+
+    /// After every `every`-th page of the paged lists, its list changes so, in this order; no changes end it. What is
+    /// new or how it is shuffled is the same for the same seed and the same pages.
+    pub fn between_pages(&self, every: u64, changes: &[Change]) {
+        self.0.pages().change_every(every, changes);
+    }
+
+    /// From now on every answer of the API takes this long, by the tokio clock.
+    pub fn set_latency(&self, latency: Duration) {
+        self.0.set_latency(latency);
     }
 }
 

@@ -5,32 +5,53 @@ use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use http::{StatusCode, Uri};
+use http::Uri;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::clock::millis;
 
 use super::data::{Kind, Store};
 use super::errors::Failure;
-use super::links::{Keep, links};
-use super::lists::page;
-use super::params::Params;
 use super::resources::{JsonBody, answer, ok, required};
 use super::world::World;
 
-/// One run of a connection.
+/// One run of a connection. Small: there may be a million.
 #[derive(Debug, Clone)]
 pub(super) struct Job {
     pub(super) id: i64,
-    pub(super) connection: String,
-    pub(super) workspace: String,
-    /// `sync`, `reset`, `clear`.
-    pub(super) kind: &'static str,
     /// Seconds since the epoch.
     pub(super) created: i64,
     pub(super) course: Course,
-    pub(super) rows: i64,
+    /// Which of the store's routes it ran on.
+    pub(super) route: u32,
+    pub(super) rows: u32,
+    pub(super) kind: JobType,
+}
+
+/// What a job runs on.
+#[derive(Debug, Clone)]
+pub(super) struct Route {
+    pub(super) connection: String,
+    pub(super) workspace: String,
+}
+
+/// What a job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum JobType {
+    Sync,
+    Reset,
+    Clear,
+}
+
+impl JobType {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Reset => "reset",
+            Self::Clear => "clear",
+        }
+    }
 }
 
 /// How a job goes.
@@ -58,7 +79,7 @@ pub(super) enum Status {
 }
 
 impl Status {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Running => "running",
@@ -75,15 +96,35 @@ impl Status {
 }
 
 /// A job's state at one moment.
-struct Moment {
-    status: Status,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) status: Status,
     /// Seconds since the epoch.
-    updated: i64,
+    pub(super) updated: i64,
+}
+
+/// What is told of a job. `lastUpdatedAt` exists once it is over, `duration` once it is not pending.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct JobBody<'a> {
+    job_id: i64,
+    status: &'static str,
+    job_type: &'static str,
+    connection_id: &'a str,
+    start_time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_updated_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes_synced: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows_synced: Option<u64>,
 }
 
 impl Job {
     /// A pure function of the time, in milliseconds since the epoch: nothing has to run for a job to go on.
-    fn at(&self, now: i64, duration: Duration) -> Moment {
+    pub(super) fn at(&self, now: i64, duration: Duration) -> Moment {
         let begun = match self.course {
             Course::Over { status, updated } => return Moment { status, updated },
             Course::Running(begun) => begun,
@@ -99,21 +140,21 @@ impl Job {
         }
     }
 
-    /// Its body. `lastUpdatedAt` exists once the job is over, `duration` once it is not pending.
-    fn body(&self, moment: &Moment) -> Value {
-        let mut body = json!({
-            "jobId": self.id, "status": moment.status.as_str(), "jobType": self.kind,
-            "connectionId": self.connection, "startTime": date_time(self.created),
-        });
-        if moment.status.is_terminal() {
-            body["lastUpdatedAt"] = date_time(moment.updated).into();
-            body["rowsSynced"] = self.rows.into();
-            body["bytesSynced"] = (self.rows.saturating_mul(120)).into();
+    pub(super) fn body<'a>(&self, moment: &Moment, routes: &'a [Route]) -> JobBody<'a> {
+        let over = moment.status.is_terminal();
+        let rows = over.then_some(u64::from(self.rows));
+        let duration = SignedDuration::from_secs(moment.updated - self.created);
+        JobBody {
+            job_id: self.id,
+            status: moment.status.as_str(),
+            job_type: self.kind.as_str(),
+            connection_id: routes.get(self.route as usize).map_or("", |route| &route.connection),
+            start_time: date_time(self.created),
+            last_updated_at: over.then(|| date_time(moment.updated)),
+            duration: (moment.status != Status::Pending).then(|| duration.to_string()),
+            bytes_synced: rows.map(|rows| rows * 120),
+            rows_synced: rows,
         }
-        if moment.status != Status::Pending {
-            body["duration"] = SignedDuration::from_secs(moment.updated - self.created).to_string().into();
-        }
-        body
     }
 }
 
@@ -123,137 +164,36 @@ fn date_time(seconds: i64) -> String {
     text.strip_suffix(":00Z").map(|minutes| format!("{minutes}Z")).unwrap_or(text)
 }
 
-/// `GET /jobs`
-pub(super) async fn list(State(world): State<Arc<World>>, uri: Uri) -> Response {
-    answer(&uri, filtered(&world, &uri))
-}
-
-fn filtered(world: &World, uri: &Uri) -> Result<Response, Failure> {
-    let params = Params::of(uri)?;
-    let window = params.window()?;
-    let filter = Filter::parse(&params, &world.read())?;
-    let (field, descending) = order(&params)?;
-    let now = world.millis();
-    let store = world.read();
-    let mut jobs: Vec<_> = store
-        .jobs
-        .iter()
-        .map(|job| (job, job.at(now, world.options.job_duration)))
-        .filter(|(job, moment)| filter.admits(job, moment))
-        .collect();
-    let key =
-        |(job, moment): &(&Job, Moment)| if field == Field::Created { job.created } else { moment.updated };
-    jobs.sort_by_key(|job| if descending { -key(job) } else { key(job) });
-    let rows: Vec<_> =
-        jobs.iter().skip(window.offset).take(window.limit).map(|(job, moment)| job.body(moment)).collect();
-    // Of all filters the links keep the type and where to look, nothing else.
-    let mut keep = vec![Keep("jobType", filter.kind.clone())];
-    if let Some(connection) = &filter.connection {
-        keep.push(Keep("connectionId", Some(connection.clone())));
-    } else if !filter.workspaces.is_empty() {
-        keep.push(Keep("workspaceIds", Some(filter.workspaces.join(","))));
-    }
-    let links = links(&format!("{}/jobs", world.link_base()), &keep, window, rows.is_empty());
-    Ok(page(rows, links))
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Field {
-    Created,
-    Updated,
-}
-
-/// `createdAt|ASC` and the like; oldest first if absent.
-fn order(params: &Params) -> Result<(Field, bool), Failure> {
-    let wrong =
-        || Failure::Problem(StatusCode::BAD_REQUEST, "orderBy: is not FIELD|ASC or FIELD|DESC".into());
-    let Some(text) = params.text("orderBy") else { return Ok((Field::Created, false)) };
-    let (field, direction) = text.split_once('|').ok_or_else(wrong)?;
-    let field = match field {
-        "createdAt" => Field::Created,
-        "updatedAt" => Field::Updated,
-        _ => return Err(wrong()),
-    };
-    match direction {
-        "ASC" => Ok((field, false)),
-        "DESC" => Ok((field, true)),
-        _ => Err(wrong()),
-    }
-}
-
-struct Filter {
-    connection: Option<String>,
-    workspaces: Vec<String>,
-    kind: Option<String>,
-    status: Option<String>,
-    created: (Option<i64>, Option<i64>),
-    updated: (Option<i64>, Option<i64>),
-}
-
-impl Filter {
-    fn parse(params: &Params, store: &Store) -> Result<Self, Failure> {
-        let one_of = |name: &str, allowed: &[&str]| match params.text(name) {
-            Some(text) if !allowed.contains(&text) => {
-                Err(Failure::Invalid(format!("{name}: is none of {}", allowed.join(", "))))
-            }
-            text => Ok(text.map(str::to_owned)),
-        };
-        let filter = Self {
-            connection: params.id("connectionId")?,
-            workspaces: params.ids("workspaceIds")?,
-            kind: one_of("jobType", &["sync", "reset", "refresh", "clear"])?,
-            status: one_of(
-                "status",
-                &["pending", "queued", "running", "incomplete", "failed", "succeeded", "cancelled"],
-            )?,
-            created: (params.time("createdAtStart")?, params.time("createdAtEnd")?),
-            updated: (params.time("updatedAtStart")?, params.time("updatedAtEnd")?),
-        };
-        super::lists::readable(&filter.workspaces, store)?;
-        Ok(filter)
-    }
-
-    fn admits(&self, job: &Job, moment: &Moment) -> bool {
-        let within = |(start, end): (Option<i64>, Option<i64>), at: i64| {
-            start.is_none_or(|start| at >= start) && end.is_none_or(|end| at <= end)
-        };
-        self.connection.as_ref().is_none_or(|id| *id == job.connection)
-            && (self.workspaces.is_empty() || self.workspaces.contains(&job.workspace))
-            && self.kind.as_ref().is_none_or(|kind| kind == job.kind)
-            && self.status.as_ref().is_none_or(|status| status == moment.status.as_str())
-            && within(self.created, job.created)
-            && within(self.updated, moment.updated)
-    }
-}
-
 /// `GET /jobs/{jobId}`
 pub(super) async fn read(State(world): State<Arc<World>>, Path(id): Path<String>, uri: Uri) -> Response {
-    answer(&uri, one(&world, &id).map(|job| ok(&job)))
+    answer(&uri, one(&world, &id))
 }
 
-fn one(world: &World, id: &str) -> Result<Value, Failure> {
+fn one(world: &World, id: &str) -> Result<Response, Failure> {
     let store = world.read();
     let job = &store.jobs[position(&store, id)?];
-    Ok(job.body(&job.at(world.millis(), world.options.job_duration)))
+    Ok(ok(&job.body(&job.at(world.millis(), world.options.job_duration), &store.routes)))
 }
 
+/// Ids rise from job to job, but for jobs that were put in front of others later.
 fn position(store: &Store, id: &str) -> Result<usize, Failure> {
     let id: i64 = id.parse().map_err(|_| Failure::Invalid("jobId: is not a number".into()))?;
-    store.jobs.iter().position(|job| job.id == id).ok_or(Failure::NotFound)
+    let found = store.jobs.binary_search_by_key(&id, |job| job.id).ok();
+    found.or_else(|| store.jobs.iter().position(|job| job.id == id)).ok_or(Failure::NotFound)
 }
 
 /// `POST /jobs`
 pub(super) async fn create(State(world): State<Arc<World>>, uri: Uri, body: JsonBody) -> Response {
-    answer(&uri, start(&world, body).map(|job| ok(&job)))
+    answer(&uri, start(&world, body))
 }
 
-fn start(world: &World, body: JsonBody) -> Result<Value, Failure> {
+fn start(world: &World, body: JsonBody) -> Result<Response, Failure> {
     let body = body.object()?;
-    let (connection, job_type) = (required(&body, "connectionId")?, required(&body, "jobType")?);
-    let job_type = match job_type {
-        "sync" => "sync",
-        "reset" => "reset",
-        "clear" => "clear",
+    let (connection, kind) = (required(&body, "connectionId")?, required(&body, "jobType")?);
+    let kind = match kind {
+        "sync" => JobType::Sync,
+        "reset" => JobType::Reset,
+        "clear" => JobType::Clear,
         "refresh" => return Err(Failure::unprocessable("jobType refresh is not possible here")),
         _ => return Err(Failure::Invalid("jobType: is none of sync, reset, clear".into())),
     };
@@ -261,38 +201,34 @@ fn start(world: &World, body: JsonBody) -> Result<Value, Failure> {
     let mut store = world.write();
     let connection = store.find(Kind::Connection, connection).ok_or(Failure::NotFound)?;
     let (connection, workspace) = (connection.id.clone(), connection.workspace.clone());
+    let route = store.route(&connection, &workspace);
     let busy = |job: &Job| matches!(job.at(now, duration).status, Status::Pending | Status::Running);
-    if store.jobs.iter().any(|job| job.connection == connection && busy(job)) {
+    if store.jobs.iter().any(|job| job.route == route && busy(job)) {
         return Err(Failure::conflict("a job of this connection is still going on"));
     }
-    let job = Job {
-        id: store.next_job_id(),
-        connection,
-        workspace,
-        kind: job_type,
-        created: now.div_euclid(1000),
-        course: Course::Running(now),
-        rows: 1035,
-    };
-    let body = job.body(&job.at(now, duration));
+    let id = store.next_job_id();
+    let job =
+        Job { id, created: now.div_euclid(1000), course: Course::Running(now), route, rows: 1035, kind };
+    let response = ok(&job.body(&job.at(now, duration), &store.routes));
     store.jobs.push(job);
-    Ok(body)
+    Ok(response)
 }
 
 /// `DELETE /jobs/{jobId}`: cancels it, unless it is over, and answers with the job.
 pub(super) async fn cancel(State(world): State<Arc<World>>, Path(id): Path<String>, uri: Uri) -> Response {
-    answer(&uri, stop(&world, &id).map(|job| ok(&job)))
+    answer(&uri, stop(&world, &id))
 }
 
-fn stop(world: &World, id: &str) -> Result<Value, Failure> {
+fn stop(world: &World, id: &str) -> Result<Response, Failure> {
     let (now, duration) = (world.millis(), world.options.job_duration);
-    let mut store = world.write();
-    let at = position(&store, id)?;
+    let mut guard = world.write();
+    let store = &mut *guard;
+    let at = position(store, id)?;
     let job = &mut store.jobs[at];
     let mut moment = job.at(now, duration);
     if !moment.status.is_terminal() {
         moment = Moment { status: Status::Cancelled, updated: now.div_euclid(1000) };
         job.course = Course::Over { status: moment.status, updated: moment.updated };
     }
-    Ok(job.body(&moment))
+    Ok(ok(&job.body(&moment, &store.routes)))
 }

@@ -18,11 +18,11 @@ pub(super) struct Links {
 
 /// The links of a page of the list at `url`.
 ///
-/// There is a `next` whenever the page has rows, full or not, so following it costs one empty page; there is a
-/// `previous` whenever the offset is not 0.
-pub(super) fn links(url: &str, keep: &[Keep], window: Window, empty: bool) -> Links {
+/// There is a `previous` whenever the offset is not 0. Whether a page is the last is for the caller to say, since servers
+/// have come to think differently about it.
+pub(super) fn links(url: &str, keep: &[Keep], window: Window, last: bool) -> Links {
     let mut builder = Builder::new(url, keep);
-    let next = if empty { String::new() } else { builder.page(window.limit, window.offset + window.limit) };
+    let next = if last { String::new() } else { builder.page(window.limit, window.offset + window.limit) };
     let previous = if window.offset == 0 {
         String::new()
     } else {

@@ -7,26 +7,95 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::data::{Kind, Row, Store};
 use super::errors::Failure;
-use super::links::{Keep, Links, links};
+use super::links::{Keep, links};
 use super::params::{Params, Window};
 use super::resources::{answer, target};
 use super::world::World;
 
+/// The seven lists that come in pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum List {
+    /// Workspaces, sources, destinations, connections.
+    Main(Kind),
+    Jobs,
+    Groups,
+    /// Members of the group with this id.
+    Members(String),
+}
+
+impl List {
+    /// The one at `path`, which begins with the API's prefix.
+    pub(super) fn at(path: &str) -> Option<Self> {
+        let (_, path) = path.split_once("/v1/")?;
+        let segments: Vec<_> = path.split('/').collect();
+        Some(match segments[..] {
+            ["workspaces"] => Self::Main(Kind::Workspace),
+            ["sources"] => Self::Main(Kind::Source),
+            ["destinations"] => Self::Main(Kind::Destination),
+            ["connections"] => Self::Main(Kind::Connection),
+            ["jobs"] => Self::Jobs,
+            ["groups"] => Self::Groups,
+            ["groups", id, "members"] => Self::Members(id.to_owned()),
+            _ => return None,
+        })
+    }
+}
+
 /// A page of a main list. No link is an empty string, never null and never absent.
 #[derive(Debug, Serialize)]
-struct Page {
-    data: Vec<Value>,
+struct Page<'a, T> {
+    data: &'a [T],
     previous: String,
     next: String,
 }
 
-/// The body of a page.
-pub(super) fn page(data: Vec<Value>, links: Links) -> Response {
-    Json(Page { data, previous: links.previous, next: links.next }).into_response()
+/// A page of the list called `name`.
+///
+/// A page with rows has a `next`, full or not, so following it costs one empty page. Older servers gave none to a page
+/// that is not full, and had no page to give behind the last row.
+pub(super) fn page(
+    world: &World,
+    name: &str,
+    data: &[impl Serialize],
+    keep: &[Keep],
+    window: Window,
+) -> Result<Response, Failure> {
+    let older = world.options.older;
+    if older && data.is_empty() && window.offset > 0 {
+        return Err(Failure::Internal);
+    }
+    let last = if older { data.len() < window.limit } else { data.is_empty() };
+    let links = links(&format!("{}/{name}", world.link_base()), keep, window, last);
+    Ok(Json(Page { data, previous: links.previous, next: links.next }).into_response())
+}
+
+/// Which rows of a main list are asked for.
+pub(super) struct Filter {
+    include_deleted: bool,
+    workspaces: Vec<String>,
+    tags: Vec<String>,
+}
+
+impl Filter {
+    pub(super) fn parse(kind: Kind, params: &Params, store: &Store) -> Result<Self, Failure> {
+        let workspaces = params.ids("workspaceIds")?;
+        readable(&workspaces, store)?;
+        Ok(Self {
+            include_deleted: params.flag("includeDeleted")?,
+            workspaces,
+            tags: if kind == Kind::Connection { params.ids("tagIds")? } else { Vec::new() },
+        })
+    }
+
+    pub(super) fn admits(&self, row: &Row) -> bool {
+        (self.include_deleted || !row.deleted)
+            && (self.workspaces.is_empty() || self.workspaces.contains(&row.workspace))
+            && (self.tags.is_empty() || tagged(row, &self.tags))
+    }
 }
 
 /// `GET /workspaces`, `/sources`, `/destinations`, `/connections`
@@ -38,25 +107,17 @@ fn listed(world: &World, uri: &Uri) -> Result<Response, Failure> {
     let (kind, _) = target(uri).ok_or(Failure::NotFound)?;
     let params = Params::of(uri)?;
     let window = params.window()?;
-    let include_deleted = params.flag("includeDeleted")?;
-    let workspaces = params.ids("workspaceIds")?;
-    let tags = if kind == Kind::Connection { params.ids("tagIds")? } else { Vec::new() };
     let store = world.read();
-    readable(&workspaces, &store)?;
-    let admitted = |row: &&Row| {
-        (include_deleted || !row.deleted)
-            && (workspaces.is_empty() || workspaces.contains(&row.workspace))
-            && (tags.is_empty() || tagged(row, &tags))
-    };
-    let rows: Vec<_> = take(store.rows(kind).iter().filter(admitted), window).map(body).collect();
+    let filter = Filter::parse(kind, &params, &store)?;
+    let rows: Vec<_> =
+        take(store.rows(kind).iter().filter(|row| filter.admits(row)), window).map(body).collect();
     // `tagIds` is lost here, as it is upstream.
-    let mut keep = vec![Keep("includeDeleted", Some(include_deleted.to_string()))];
-    if !workspaces.is_empty() {
-        keep.insert(0, Keep("workspaceIds", Some(workspaces.join(","))));
+    let mut keep = vec![Keep("includeDeleted", Some(filter.include_deleted.to_string()))];
+    if !filter.workspaces.is_empty() {
+        keep.insert(0, Keep("workspaceIds", Some(filter.workspaces.join(","))));
     }
     let name = uri.path().rsplit('/').next().unwrap_or_default();
-    let links = links(&format!("{}/{name}", world.link_base()), &keep, window, rows.is_empty());
-    Ok(page(rows, links))
+    page(world, name, &rows, &keep, window)
 }
 
 fn tagged(row: &Row, ids: &[String]) -> bool {
@@ -68,8 +129,8 @@ fn take<'a>(rows: impl Iterator<Item = &'a Row>, window: Window) -> impl Iterato
     rows.skip(window.offset).take(window.limit)
 }
 
-fn body(row: &Row) -> Value {
-    Value::Object(row.body.clone())
+fn body(row: &Row) -> &Map<String, Value> {
+    &row.body
 }
 
 /// 403 unless every workspace asked for exists: whose it is, an outsider is not told.
@@ -90,12 +151,15 @@ fn groups_of(world: &World, uri: &Uri) -> Result<Response, Failure> {
     let window = params.window()?;
     let store = world.read();
     let organization = super::others::organization(&params, &store)?;
-    let rows: Vec<_> =
-        store.rows(Kind::Group).iter().filter(|row| row.text("organizationId") == organization).collect();
-    let more = rows.len() > window.offset + window.limit;
-    let data: Vec<_> = take(rows.into_iter(), window).map(body).collect();
+    let mut rows = store.rows(Kind::Group).iter().filter(|row| of(row, &organization)).skip(window.offset);
+    let data: Vec<_> = rows.by_ref().take(window.limit).map(body).collect();
     let path = format!("/public/v1/groups?organizationId={organization}&");
-    Ok(relative(&data, &path, window, more))
+    Ok(relative(&data, &path, window, rows.next().is_some()))
+}
+
+/// Whether `group` is there and belongs to `organization`.
+pub(super) fn of(group: &Row, organization: &str) -> bool {
+    !group.deleted && group.text("organizationId") == organization
 }
 
 /// `GET /groups/{groupId}/members`: a full page has a `next`, also the last one.
@@ -108,17 +172,18 @@ fn members_of(world: &World, id: &str, uri: &Uri) -> Result<Response, Failure> {
     let store = world.read();
     let unknown = || Failure::ResourceNotFound { kind: "group", id: id.to_owned() };
     let group = store.find(Kind::Group, id).ok_or_else(unknown)?;
-    let members = store.members.iter().find(|(of, _)| *of == group.id).map(|(_, members)| members.as_slice());
-    let users = members.unwrap_or_default().iter().filter_map(|user| store.find(Kind::User, user));
-    let data: Vec<_> = take(users, window)
-        .map(|user| json!({ "userId": user.id, "name": user.text("name"), "email": user.text("email") }))
-        .collect();
+    let data: Vec<_> = take(store.members_of(&group.id), window).map(member).collect();
     let more = data.len() >= window.limit;
     Ok(relative(&data, &format!("/public/v1/groups/{}/members?", group.id), window, more))
 }
 
+/// What a group tells of `user`.
+pub(super) fn member(user: &Row) -> Value {
+    json!({ "userId": user.id, "name": user.text("name"), "email": user.text("email") })
+}
+
 /// Links that are relative, to a path that is not the public one; absent where there is no page.
-fn relative(data: &[Value], path: &str, window: Window, more: bool) -> Response {
+fn relative(data: &[impl Serialize], path: &str, window: Window, more: bool) -> Response {
     let Window { limit, offset } = window;
     let link = |offset| Value::from(format!("{path}limit={limit}&offset={offset}"));
     let mut page = json!({ "data": data });

@@ -20,18 +20,24 @@ use crate::clock::Clock;
 use crate::secret::{ClientCredentials, Secret};
 
 mod auth;
+mod coding;
 mod data;
 mod errors;
 mod faults;
 mod handle;
 mod issuer;
+mod job_list;
 mod jobs;
 mod links;
 mod lists;
+mod misbehave;
 mod others;
+mod pages;
 mod params;
+mod reference;
 mod resources;
 mod routes;
+mod seed;
 mod serve;
 mod token;
 mod world;
@@ -39,9 +45,10 @@ mod world;
 #[cfg(test)]
 mod tests;
 
-pub use data::Sizes;
 pub use faults::{ApiFault, Fault, Gate, Grant, Lifespan};
 pub use handle::{Counts, Event, Handle, Refused, Seen, Unauthorized};
+pub use pages::Change;
+pub use seed::Sizes;
 
 use world::World;
 
@@ -57,6 +64,10 @@ pub enum Style {
 
 /// How the simulated Airbyte is to be.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "servers differ in one thing or another, in any combination"
+)]
 pub struct Options {
     /// Where [`Simulator::start`] listens; port 0 asks the kernel for one.
     pub listen: SocketAddr,
@@ -84,6 +95,13 @@ pub struct Options {
     pub seed: u64,
     /// How long a job takes from creation to success; its first quarter it is pending.
     pub job_duration: Duration,
+    /// Answers in gzip to those who take it, as gateways do.
+    pub compress: bool,
+    /// How long every answer of the API takes, by the tokio clock; see [`Handle::set_latency`].
+    pub latency: Duration,
+    /// Jobs and the four main lists are those of a server from before 2024: a page that is not full has no `next`, and
+    /// an offset at or behind the end is answered with 500.
+    pub older: bool,
     /// How many API requests, the latest ones, are kept for [`Handle::seen`].
     pub record: usize,
 }
@@ -103,6 +121,9 @@ impl Default for Options {
             sizes: Sizes::default(),
             seed: 1,
             job_duration: Duration::from_secs(8),
+            compress: true,
+            latency: Duration::ZERO,
+            older: false,
             record: 0,
         }
     }

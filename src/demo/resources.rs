@@ -100,10 +100,11 @@ pub(super) async fn create(State(world): State<Arc<World>>, uri: Uri, body: Json
         let (kind, _) = target(&uri).ok_or(Failure::NotFound)?;
         let now = world.seconds();
         let mut store = world.write();
+        let id = store.new_id();
         let row = match kind {
-            Kind::Source | Kind::Destination => new_actor(kind, body, &store, now),
-            Kind::Connection => new_connection(body, &store, now),
-            _ => new_workspace(&body),
+            Kind::Source | Kind::Destination => new_actor(kind, id, body, &store, now),
+            Kind::Connection => new_connection(id, body, &store, now),
+            _ => new_workspace(&id, &body),
         }?;
         let response = ok(&row.body);
         store.add(kind, row);
@@ -162,11 +163,17 @@ fn type_key(kind: Kind) -> &'static str {
     if kind == Kind::Source { "sourceType" } else { "destinationType" }
 }
 
-fn new_workspace(body: &Map<String, Value>) -> Result<Row, Failure> {
-    Ok(data::workspace(&new_id(), required(body, "name")?))
+fn new_workspace(id: &str, body: &Map<String, Value>) -> Result<Row, Failure> {
+    Ok(data::workspace(id, required(body, "name")?))
 }
 
-fn new_actor(kind: Kind, mut body: Map<String, Value>, store: &Store, now: i64) -> Result<Row, Failure> {
+fn new_actor(
+    kind: Kind,
+    id: String,
+    mut body: Map<String, Value>,
+    store: &Store,
+    now: i64,
+) -> Result<Row, Failure> {
     let configuration = body.remove("configuration").unwrap_or_default();
     let (name, place) = (required(&body, "name")?, required(&body, "workspaceId")?);
     let place = store.find(Kind::Workspace, place).ok_or_else(|| Failure::forbidden("WORKSPACE_EDITOR"))?;
@@ -177,7 +184,7 @@ fn new_actor(kind: Kind, mut body: Map<String, Value>, store: &Store, now: i64) 
         return Err(Failure::unprocessable(format!("neither definitionId nor configuration.{key} is given")));
     }
     let connector = connector.unwrap_or_else(|| "custom".to_owned());
-    let mut row = data::actor(kind, new_id(), &place.id, name, &connector);
+    let mut row = data::actor(kind, id, &place.id, name, &connector);
     if let Some(definition) = definition {
         row.body.insert("definitionId".to_owned(), definition.into());
     }
@@ -185,21 +192,17 @@ fn new_actor(kind: Kind, mut body: Map<String, Value>, store: &Store, now: i64) 
     Ok(data::configured(kind, row, &connector, configuration))
 }
 
-fn new_connection(body: Map<String, Value>, store: &Store, now: i64) -> Result<Row, Failure> {
+fn new_connection(id: String, body: Map<String, Value>, store: &Store, now: i64) -> Result<Row, Failure> {
     let source = store.find(Kind::Source, required(&body, "sourceId")?).ok_or(Failure::NotFound)?;
     let destination =
         store.find(Kind::Destination, required(&body, "destinationId")?).ok_or(Failure::NotFound)?;
     if source.workspace != destination.workspace {
         return Err(Failure::unprocessable("source and destination are in different workspaces"));
     }
-    let mut row = data::connection(new_id(), source, destination, now);
+    let mut row = data::connection(id, source, destination, now);
     let given = body
         .into_iter()
         .filter(|(key, value)| changeable(Kind::Connection).contains(&key.as_str()) && !value.is_null());
     row.body.extend(given);
     Ok(row)
-}
-
-fn new_id() -> String {
-    data::uuid(&mut fastrand::Rng::new())
 }

@@ -8,7 +8,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use super::world::World;
-use super::{auth, jobs, lists, others, resources, token};
+use super::{auth, coding, job_list, jobs, lists, others, resources, token};
 
 /// What a self-managed server takes by default.
 const MAX_BODY: usize = 10 * 1024 * 1024;
@@ -33,6 +33,7 @@ pub(super) fn router(world: &Arc<World>) -> Router {
         .route("/", get(others::documentation))
         .merge(guarded)
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(Arc::clone(world), coding::encode))
         .layer(from_fn_with_state(Arc::clone(world), auth::date))
         .with_state(Arc::clone(world))
 }
@@ -53,7 +54,7 @@ fn api(prefix: &str) -> Router<Arc<World>> {
     for name in ["tags", "permissions", "regions", "dataplanes", "groups"] {
         api = api.route(&at(&format!("/{name}/{{id}}")), get(resources::read));
     }
-    api.route(&at("/jobs"), get(jobs::list).post(jobs::create))
+    api.route(&at("/jobs"), get(job_list::list).post(jobs::create))
         .route(&at("/jobs/{id}"), get(jobs::read).delete(jobs::cancel))
         .route(&at("/groups"), get(lists::groups))
         .route(&at("/groups/{id}/members"), get(lists::members))

@@ -48,7 +48,7 @@ async fn endpoint(
     request: Result<Request, Unreadable>,
     body: fn(&Minted, &Grant, Duration) -> String,
 ) -> Response {
-    let grant = match misbehave(world).await {
+    let grant = match misbehave(world, uri).await {
         Ok(grant) => grant,
         Err(response) => return response,
     };
@@ -67,7 +67,7 @@ async fn endpoint(
 }
 
 /// Does what the script says. `Ok` is how the token is to be, if there is to be one.
-async fn misbehave(world: &World) -> Result<Grant, Response> {
+async fn misbehave(world: &World, uri: &Uri) -> Result<Grant, Response> {
     world.count(|counts| counts.token_requests += 1);
     let Some(fault) = world.token_script().take() else {
         return Ok(Grant::default());
@@ -81,7 +81,7 @@ async fn misbehave(world: &World) -> Result<Grant, Response> {
         }
         Fault::Html(status) => gateway(status),
         Fault::RetryAfter(status, after) => faults::retry_after(status, &after),
-        Fault::ErrorId(status) => error_id(status),
+        Fault::ErrorId(status) => error_id(status, uri),
         Fault::Empty => StatusCode::OK.into_response(),
         Fault::NotAToken => json_text(r#"{"status":"ok"}"#.to_owned()),
         Fault::Text(text) => json_text(text),
@@ -147,7 +147,7 @@ fn refusal(world: &World, uri: &Uri, request: Result<Request, Unreadable>) -> Op
         return None;
     }
     let response = match world.style() {
-        Style::Cloud => error_id(StatusCode::UNAUTHORIZED),
+        Style::Cloud => error_id(StatusCode::UNAUTHORIZED, uri),
         Style::Core => bad_request("Invalid client id or token"),
     };
     Some((Refused::Credentials, response))

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use tokio::sync::{broadcast, watch};
 
@@ -12,7 +13,9 @@ use super::data::{self, Store};
 use super::faults::{ApiFault, Fault, Gate, Script};
 use super::handle::{Counts, Event, Seen};
 use super::issuer::Issuer;
-use super::{Options, Style};
+use super::lists::List;
+use super::pages::{self, Pages};
+use super::{Options, Style, seed};
 
 /// What happened longer ago than this many events, a slow listener does not get to know.
 const EVENTS: usize = 256;
@@ -25,6 +28,8 @@ pub(super) struct World {
     issuer: Mutex<Issuer>,
     token_script: Mutex<Script<Fault>>,
     api_script: Mutex<Script<ApiFault>>,
+    pages: Mutex<Pages>,
+    latency: Mutex<Duration>,
     counts: watch::Sender<Counts>,
     seen: Mutex<VecDeque<Seen>>,
     events: broadcast::Sender<Event>,
@@ -52,13 +57,15 @@ impl World {
             client_secret: Secret::new(data::random_text(32)),
         });
         let issuer = Issuer::new(credentials, options.style, options.token_lifetime);
-        let store = data::seed(options.sizes, options.seed, time.millis() / 1000);
+        let store = seed::seed(options.sizes, options.seed, time.millis() / 1000);
         Self {
             time,
             store: RwLock::new(store),
             issuer: Mutex::new(issuer),
             token_script: Mutex::default(),
             api_script: Mutex::default(),
+            pages: Mutex::new(Pages::new(options.seed)),
+            latency: Mutex::new(options.latency),
             counts: watch::Sender::default(),
             seen: Mutex::default(),
             events: broadcast::Sender::new(EVENTS),
@@ -105,6 +112,31 @@ impl World {
 
     pub(super) fn api_script(&self) -> MutexGuard<'_, Script<ApiFault>> {
         lock(&self.api_script)
+    }
+
+    pub(super) fn pages(&self) -> MutexGuard<'_, Pages> {
+        lock(&self.pages)
+    }
+
+    /// How long every answer of the API takes.
+    pub(super) fn latency(&self) -> Duration {
+        *lock(&self.latency)
+    }
+
+    pub(super) fn set_latency(&self, latency: Duration) {
+        *lock(&self.latency) = latency;
+    }
+
+    /// One more page of `list` is on its way; its rows may change now.
+    pub(super) fn page_answered(&self, list: &List) {
+        self.count(|counts| counts.pages += 1);
+        let due = self.pages().due();
+        if let Some((changes, mut random)) = due {
+            let mut store = self.write();
+            for change in changes {
+                pages::change(&mut store, list, change, &mut random);
+            }
+        }
     }
 
     // === telling ===

@@ -3,6 +3,7 @@
 mod faults;
 mod lesson;
 mod lists;
+mod pages;
 mod token;
 
 use std::time::Duration;
