@@ -35,11 +35,14 @@ pub(super) struct Walk {
 
 /// A page that is being fetched in a task of its own, which ends with this.
 #[derive(Debug)]
-struct Fetching(JoinHandle<Result<Rows, PageError>>);
+struct Fetching {
+    offset: u64,
+    page: JoinHandle<Result<Rows, PageError>>,
+}
 
 impl Drop for Fetching {
     fn drop(&mut self) {
-        self.0.abort();
+        self.page.abort();
     }
 }
 
@@ -80,8 +83,10 @@ impl Walk {
             let page = match self.first.take() {
                 Some(first) => first,
                 None => match self.fetched().await {
-                    Err(error) if self.short && error.may_be_the_end() => return Ok(None),
-                    page => page?,
+                    (offset, Err(error)) if error.may_be_the_end() && self.ends_before(offset).await => {
+                        return Ok(None);
+                    }
+                    (_, page) => page?,
                 },
             };
             if page.rows.is_empty() {
@@ -97,12 +102,15 @@ impl Walk {
         }
     }
 
-    async fn fetched(&mut self) -> Result<Rows, PageError> {
+    /// The next page, and where it begins.
+    async fn fetched(&mut self) -> (u64, Result<Rows, PageError>) {
         if self.ahead.is_empty() {
             self.fetch();
         }
-        let Some(mut next) = self.ahead.pop_front() else { return Err(PageError::Lost) };
-        (&mut next.0).await.unwrap_or(Err(PageError::Lost))
+        match self.ahead.pop_front() {
+            Some(mut next) => (next.offset, (&mut next.page).await.unwrap_or(Err(PageError::Lost))),
+            None => (self.offset, Err(PageError::Lost)),
+        }
     }
 
     fn fetch(&mut self) {
@@ -111,7 +119,17 @@ impl Walk {
         let page = async move {
             if offset > MOST_OFFSET { Err(PageError::Endless) } else { pages.page(offset).await }
         };
-        self.ahead.push_back(Fetching(tokio::spawn(page)));
+        self.ahead.push_back(Fetching { offset, page: tokio::spawn(page) });
+    }
+
+    /// Whether the list has ended right before this row, at which there is an error instead of an empty page. After a
+    /// full page that shows by asking once more, one row earlier: nothing but that row, which is known, may come.
+    async fn ends_before(&mut self, offset: u64) -> bool {
+        if self.short {
+            return true;
+        }
+        let Ok(page) = self.pages.page(offset.saturating_sub(1)).await else { return false };
+        matches!(&*page.rows, [row] if row.has_id() && !self.seen.is_new(row))
     }
 
     fn new_of(&mut self, page: Rows) -> Result<Option<New>, PageError> {

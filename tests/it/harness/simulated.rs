@@ -24,8 +24,17 @@ pub(crate) async fn stage(prepare: impl FnOnce(&Handle)) -> Stage {
 }
 
 pub(crate) async fn stage_with(prepare: impl FnOnce(&Handle), adjust: impl FnOnce(&mut Settings)) -> Stage {
+    stage_of(Options { record: 16, ..Options::default() }, prepare, adjust).await
+}
+
+/// The same, of an Airbyte like this.
+pub(crate) async fn stage_of(
+    options: Options,
+    prepare: impl FnOnce(&Handle),
+    adjust: impl FnOnce(&mut Settings),
+) -> Stage {
     let (clock, hand) = Clock::manual();
-    let simulator = Simulator::start(Options { clock: clock.clone(), record: 16, ..Options::default() });
+    let simulator = Simulator::start(Options { clock: clock.clone(), ..options });
     let simulator = simulator.expect("a free port");
     let airbyte = simulator.handle();
     prepare(&airbyte);

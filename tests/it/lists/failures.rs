@@ -37,6 +37,10 @@ async fn a_later_page_that_is_refused_breaks_the_answer_off() {
             answer(&mut upstream, "200 OK", &page(0..100)).await;
             asked(&mut upstream, "/v1/jobs?limit=100&offset=100").await;
             answer(&mut upstream, status, content).await;
+            if status.starts_with("500") {
+                asked(&mut upstream, "/v1/jobs?limit=100&offset=99").await;
+                answer(&mut upstream, status, content).await;
+            }
             drop(upstream);
             is_broken_off(&mut caller, 100).await;
         }
@@ -57,6 +61,31 @@ async fn an_error_right_after_a_short_page_is_the_end() {
         drop(upstream);
         assert_eq!(caller.head().await.first_line(), "HTTP/1.1 200 OK");
         caller.until(b"],\"previous\":\"\",\"next\":\"\"}\r\n0\r\n\r\n").await;
+    }
+}
+
+#[tokio::test]
+async fn an_error_after_a_full_page_is_the_end_if_nothing_follows_its_last_row() {
+    let wire = Wire::listen().await;
+    let proxy = wire.daemon().await;
+    for (last, ends) in
+        [(page(99..100), true), (page(99..101), false), (page([]), false), (page(100..101), false)]
+    {
+        let mut caller = proxy.ask("GET /v1/jobs?limit=all HTTP/1.1").await;
+        let mut upstream = wire.accept().await;
+        asked(&mut upstream, "/v1/jobs?limit=100&offset=0").await;
+        answer(&mut upstream, "200 OK", &page(0..100)).await;
+        asked(&mut upstream, "/v1/jobs?limit=100&offset=100").await;
+        answer(&mut upstream, "500 Internal Server Error", "{\"errorId\":\"x\"}").await;
+        asked(&mut upstream, "/v1/jobs?limit=100&offset=99").await;
+        answer(&mut upstream, "200 OK", &last).await;
+        drop(upstream);
+        if ends {
+            caller.head().await;
+            caller.until(b"\"next\":\"\"}\r\n0\r\n\r\n").await;
+        } else {
+            is_broken_off(&mut caller, 100).await;
+        }
     }
 }
 

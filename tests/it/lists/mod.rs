@@ -2,6 +2,7 @@
 
 mod failures;
 mod links;
+mod reference;
 mod walk;
 
 use crate::harness::talk::{Head, Talk};
