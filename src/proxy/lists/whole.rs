@@ -121,16 +121,19 @@ impl Rest {
         let mut bytes = BytesMut::with_capacity(length + 16);
         for row in new.rows() {
             match self.format {
-                Format::Json => bytes.extend_from_slice(if self.rows == 0 { b"{\"data\":[" } else { b"," }),
-                Format::Lines if self.rows > 0 => bytes.extend_from_slice(b"\n"),
-                Format::Lines => {}
-            }
-            match self.format {
-                // Between the parts of a row a line break means nothing, and within a text it cannot be.
-                Format::Lines if row.iter().any(|b| is_break(*b)) => {
-                    bytes.extend(row.iter().filter(|b| !is_break(**b)));
+                Format::Json => {
+                    bytes.extend_from_slice(if self.rows == 0 { b"{\"data\":[" } else { b"," });
+                    bytes.extend_from_slice(row);
                 }
-                _ => bytes.extend_from_slice(row),
+                Format::Lines => {
+                    // Between the parts of a row a line break means nothing, and within a text it cannot be.
+                    if row.iter().any(|b| is_break(*b)) {
+                        bytes.extend(row.iter().filter(|b| !is_break(**b)));
+                    } else {
+                        bytes.extend_from_slice(row);
+                    }
+                    bytes.extend_from_slice(b"\n");
+                }
             }
             self.rows += 1;
         }
@@ -141,8 +144,7 @@ impl Rest {
         Bytes::from_static(match (self.format, self.rows) {
             (Format::Json, 0) => b"{\"data\":[],\"previous\":\"\",\"next\":\"\"}",
             (Format::Json, _) => b"],\"previous\":\"\",\"next\":\"\"}",
-            (Format::Lines, 0) => b"",
-            (Format::Lines, _) => b"\n",
+            (Format::Lines, _) => b"",
         })
     }
 
@@ -186,7 +188,7 @@ impl Body for Rest {
                 Step::Walking(walking) => {
                     let (walk, next) = ready!(walking.as_mut().poll(cx));
                     match self.walked(walk, next) {
-                        // Of an empty list of lines there is nothing to send.
+                        // After lines there is nothing to add.
                         Ok(bytes) if bytes.is_empty() => {}
                         sent => return Poll::Ready(Some(sent.map(Frame::data))),
                     }

@@ -1,6 +1,7 @@
 //! Lists: whole ones in one answer, and pages whose links lead back.
 
 mod failures;
+mod large;
 mod links;
 mod reference;
 mod walk;

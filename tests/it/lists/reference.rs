@@ -45,8 +45,8 @@ async fn walked(proxy: &Daemon, first: &str) -> Vec<Value> {
             return rows;
         }
         let here = proxy.url("");
-        target =
-            next.strip_prefix(&here).unwrap_or_else(|| panic!("{next} does not lead to {here}")).to_owned();
+        let below = next.strip_prefix(&here).unwrap_or_else(|| panic!("{next} does not lead to {here}"));
+        below.clone_into(&mut target);
     }
 }
 
@@ -134,12 +134,13 @@ impl Filters {
         query: &mut Vec<String>,
         several: &mut impl FnMut(&mut Vec<String>, &mut Rng, &str, &[String]),
     ) {
-        if random.bool() {
-            several(query, random, "workspaceIds", &self.workspaces);
-        } else if random.bool() {
-            query.extend(
-                Self::some(random, &self.connections, 1).iter().map(|id| format!("connectionId={id}")),
-            );
+        match random.u8(..4) {
+            0 | 1 => several(query, random, "workspaceIds", &self.workspaces),
+            2 => {
+                let one = Self::some(random, &self.connections, 1);
+                query.extend(one.iter().map(|id| format!("connectionId={id}")));
+            }
+            _ => {}
         }
         for (name, values) in [
             ("status", &["succeeded", "failed", "running", "cancelled"][..]),
