@@ -19,9 +19,14 @@ pub(super) enum Kind {
     Permission,
     Region,
     Dataplane,
+    GroupPermission,
+    Application,
+    SourceDefinition,
+    DestinationDefinition,
+    DeclarativeDefinition,
 }
 
-const KINDS: usize = Kind::Dataplane as usize + 1;
+const KINDS: usize = Kind::DeclarativeDefinition as usize + 1;
 
 impl Kind {
     /// The member that holds its id.
@@ -34,8 +39,12 @@ impl Kind {
             Self::Tag => "tagId",
             Self::Group => "groupId",
             Self::Organization => "organizationId",
-            Self::User => "id",
-            Self::Permission => "permissionId",
+            Self::User
+            | Self::Application
+            | Self::SourceDefinition
+            | Self::DestinationDefinition
+            | Self::DeclarativeDefinition => "id",
+            Self::Permission | Self::GroupPermission => "permissionId",
             Self::Region => "regionId",
             Self::Dataplane => "dataplaneId",
         }
@@ -148,8 +157,7 @@ pub(super) fn uuid(random: &mut Rng) -> String {
 }
 
 /// So many letters and digits.
-pub(super) fn random_text(len: usize) -> String {
-    let mut random = Rng::new();
+pub(super) fn random_text(random: &mut Rng, len: usize) -> String {
     std::iter::repeat_with(|| random.alphanumeric()).take(len).collect()
 }
 

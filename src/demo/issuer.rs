@@ -92,7 +92,7 @@ impl Issuer {
         let expires = now.saturating_add(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX));
         let token = match &grant.text {
             Some(text) => text.clone(),
-            None if grant.opaque => data::random_text(64),
+            None if grant.opaque => data::random_text(&mut self.random, 64),
             None => self.jwt(now, expires, grant),
         };
         self.number += 1;

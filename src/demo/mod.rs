@@ -39,6 +39,7 @@ mod resources;
 mod routes;
 mod seed;
 mod serve;
+mod small;
 mod token;
 mod world;
 

@@ -1,4 +1,4 @@
-//! The lists without pages and the rest: read-only, enough to be called.
+//! The lists without pages and the rest: enough to be called.
 
 use std::sync::Arc;
 
@@ -8,10 +8,11 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
-use super::data::{Kind, Row, Store};
+use super::data::{Kind, Row, Store, definition_id, random_text};
 use super::errors::Failure;
 use super::params::Params;
-use super::resources::{answer, ok, target};
+use super::resources::{self, JsonBody, answer, ok, required, target};
+use super::seed::{DESTINATIONS, SOURCES};
 use super::world::World;
 
 /// `GET /health`
@@ -34,7 +35,8 @@ pub(super) fn organization(params: &Params, store: &Store) -> Result<String, Fai
     }
 }
 
-/// `GET /tags`, `/organizations`, `/users`, `/permissions`, `/regions`, `/dataplanes`: whole, in `data`.
+/// `GET` of tags, organizations, users, permissions, regions, data planes, definitions, permissions of a group: whole, in
+/// `data`.
 pub(super) async fn list(State(world): State<Arc<World>>, uri: Uri) -> Response {
     answer(&uri, whole(&world, &uri))
 }
@@ -62,6 +64,13 @@ fn whole(world: &World, uri: &Uri) -> Result<Response, Failure> {
             organization(&params, &store)?;
             Box::new(|_| true)
         }
+        Kind::SourceDefinition
+        | Kind::DestinationDefinition
+        | Kind::DeclarativeDefinition
+        | Kind::GroupPermission => {
+            let parent = resources::parent(uri, &store)?.to_owned();
+            Box::new(move |row| row.workspace == parent)
+        }
         Kind::Permission => {
             let user = params.id("userId")?;
             Box::new(move |row| user.as_ref().is_none_or(|user| user == row.text("userId")))
@@ -74,7 +83,11 @@ fn whole(world: &World, uri: &Uri) -> Result<Response, Failure> {
 
 /// `GET /applications`: with `clientSecret` in clear, as upstream does, which is why a proxy should not pass it on.
 pub(super) async fn applications(State(world): State<Arc<World>>) -> Response {
-    ok(&json!({ "applications": [application(&world)] }))
+    let store = world.read();
+    let others = store.rows(Kind::Application).iter().filter(|row| !row.deleted);
+    let others = others.map(|row| Value::Object(row.body.clone()));
+    let all: Vec<_> = std::iter::once(application(&world)).chain(others).collect();
+    ok(&json!({ "applications": all }))
 }
 
 /// `GET /applications/{applicationId}`, likewise.
@@ -84,16 +97,20 @@ pub(super) async fn application_by_id(
     uri: Uri,
 ) -> Response {
     let application = application(&world);
-    if application["id"] != id.as_str() {
-        return Failure::NotFound.response(&uri);
+    if application["id"] == id.as_str() {
+        return ok(&application);
     }
-    ok(&application)
+    let store = world.read();
+    match store.find(Kind::Application, &id) {
+        Some(row) => ok(&row.body),
+        None => Failure::NotFound.response(&uri),
+    }
 }
 
 fn application(world: &World) -> Value {
     let credentials = world.issuer().credentials().clone();
     json!({
-        "id": super::data::definition_id(&credentials.client_id),
+        "id": definition_id(&credentials.client_id),
         "name": "simulated",
         "clientId": credentials.client_id,
         "clientSecret": credentials.client_secret.expose(),
@@ -121,4 +138,87 @@ fn stream(name: &str) -> Value {
         "sourceDefinedPrimaryKey": [["id"]],
         "propertyFields": [["id"], ["name"], ["updated_at"]],
     })
+}
+
+/// `GET /connector_definitions`: all connectors of one type.
+pub(super) async fn connectors(uri: Uri) -> Response {
+    let connectors = Params::of(&uri).and_then(|params| {
+        let catalog: Vec<&str> = match params.text("type") {
+            Some("source") => SOURCES.iter().map(|(_, connector)| *connector).collect(),
+            Some("destination") => DESTINATIONS.iter().map(|(_, connector)| *connector).collect(),
+            _ => return Err(Failure::Invalid("type: is neither source nor destination".into())),
+        };
+        let rows = catalog.into_iter().map(|name| json!({ "id": definition_id(name), "name": name }));
+        Ok(ok(&json!({ "data": rows.collect::<Vec<_>>() })))
+    });
+    answer(&uri, connectors)
+}
+
+/// `POST /groups/{groupId}/members`
+pub(super) async fn join(State(world): State<Arc<World>>, uri: Uri, body: JsonBody) -> Response {
+    let joined = body.object().and_then(|body| {
+        let mut store = world.write();
+        let group = resources::parent(&uri, &store)?;
+        let user = required(&body, "userId")?;
+        let at = store.rows(Kind::User).iter().position(|row| row.id == user).ok_or(Failure::NotFound)?;
+        if let Some((_, members)) = store.members.iter_mut().find(|(of, _)| of == group)
+            && !members.contains(&at)
+        {
+            members.push(at);
+        }
+        let member = super::lists::member(&store.rows(Kind::User)[at]);
+        Ok((StatusCode::CREATED, Json(member)).into_response())
+    });
+    answer(&uri, joined)
+}
+
+/// `DELETE /groups/{groupId}/members/{userId}`
+pub(super) async fn leave(State(world): State<Arc<World>>, Path(ids): Path<(String, String)>) -> Response {
+    let mut store = world.write();
+    let at = store.rows(Kind::User).iter().position(|row| row.id == ids.1);
+    if let Some((_, members)) = store.members.iter_mut().find(|(of, _)| *of == ids.0) {
+        members.retain(|user| Some(*user) != at);
+    }
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// `PUT …/oauthCredentials`: taken, and nothing said.
+pub(super) async fn taken(State(world): State<Arc<World>>, uri: Uri, body: JsonBody) -> Response {
+    let known = body.object().and_then(|_| resources::parent(&uri, &world.read()).map(|_| ()));
+    answer(&uri, known.map(|()| StatusCode::OK.into_response()))
+}
+
+/// `DELETE …/oauthCredentials/{actorType}/{name}`
+pub(super) async fn gone(State(world): State<Arc<World>>, uri: Uri) -> Response {
+    let known = resources::parent(&uri, &world.read()).map(|_| ());
+    answer(&uri, known.map(|()| StatusCode::NO_CONTENT.into_response()))
+}
+
+/// `POST /sources/initiateOAuth`: where the user is to consent.
+pub(super) async fn consent(uri: Uri, body: JsonBody) -> Response {
+    let consent = json!({ "consentUrl": "https://accounts.example.com/consent" });
+    answer(&uri, body.object().map(|_| ok(&consent)))
+}
+
+/// `GET /oauth/callback`: back to where the user came from.
+pub(super) async fn callback() -> Response {
+    (StatusCode::FOUND, [(http::header::LOCATION, "https://cloud.airbyte.com/auth_flow")]).into_response()
+}
+
+/// `POST /embedded/widget_token`, `/embedded/scoped_token`: a token that opens nothing here.
+pub(super) async fn embedded_token(State(world): State<Arc<World>>, uri: Uri, body: JsonBody) -> Response {
+    let token = body.object().map(|_| random_text(&mut world.write().random, 64));
+    answer(&uri, token.map(|token| ok(&json!({ "token": token }))))
+}
+
+/// `GET /embedded/organizations`
+pub(super) async fn embedded_organizations(State(world): State<Arc<World>>) -> Response {
+    let store = world.read();
+    let organizations = store.rows(Kind::Organization).iter().map(|row| {
+        json!({
+            "organizationId": row.id, "organizationName": row.text("organizationName"),
+            "permission": "organization_admin",
+        })
+    });
+    ok(&json!({ "organizations": organizations.collect::<Vec<_>>() }))
 }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::data::{self, Kind, Row, Store};
 use super::errors::Failure;
+use super::small;
 use super::world::World;
 
 /// A failure becomes the answer it stands for.
@@ -51,9 +52,30 @@ pub(super) fn required<'a>(body: &'a Map<String, Value>, name: &str) -> Result<&
 
 /// What a path below the API's prefix is about, and the id in it.
 pub(super) fn target(uri: &Uri) -> Option<(Kind, &str)> {
+    let segments = segments(uri)?;
+    let (kind, id) = match segments[..] {
+        ["workspaces", _, "definitions", "sources", ref id @ ..] => (Kind::SourceDefinition, id.first()),
+        ["workspaces", _, "definitions", "destinations", ref id @ ..] => {
+            (Kind::DestinationDefinition, id.first())
+        }
+        ["workspaces", _, "definitions", "declarative_sources", ref id @ ..] => {
+            (Kind::DeclarativeDefinition, id.first())
+        }
+        ["groups", _, "permissions", ref id @ ..] => (Kind::GroupPermission, id.first()),
+        [name, ref id @ ..] => (kind_called(name)?, id.first()),
+        [] => return None,
+    };
+    Some((kind, id.copied().unwrap_or_default()))
+}
+
+/// The parts of a path below the API's prefix.
+fn segments(uri: &Uri) -> Option<Vec<&str>> {
     let (_, path) = uri.path().split_once("/v1/")?;
-    let (name, id) = path.split_once('/').unwrap_or((path, ""));
-    let kind = match name {
+    Some(path.split('/').collect())
+}
+
+fn kind_called(name: &str) -> Option<Kind> {
+    Some(match name {
         "workspaces" => Kind::Workspace,
         "sources" => Kind::Source,
         "destinations" => Kind::Destination,
@@ -65,9 +87,17 @@ pub(super) fn target(uri: &Uri) -> Option<(Kind, &str)> {
         "permissions" => Kind::Permission,
         "regions" => Kind::Region,
         "dataplanes" => Kind::Dataplane,
+        "applications" => Kind::Application,
         _ => return None,
-    };
-    Some((kind, id))
+    })
+}
+
+/// The workspace or group that a path leads through, which has to exist.
+pub(super) fn parent<'a>(uri: &'a Uri, store: &Store) -> Result<&'a str, Failure> {
+    let segments = segments(uri).unwrap_or_default();
+    let [name, id, _, ..] = segments[..] else { return Ok("") };
+    let kind = kind_called(name).ok_or(Failure::NotFound)?;
+    store.find(kind, id).map(|_| id).ok_or(Failure::NotFound)
 }
 
 /// `GET /{resource}/{id}`
@@ -91,26 +121,42 @@ pub(super) async fn delete(State(world): State<Arc<World>>, uri: Uri) -> Respons
     if let Some(status) = row.body.get_mut("status") {
         *status = "deprecated".into();
     }
-    StatusCode::NO_CONTENT.into_response()
+    let shown = target(&uri).is_some_and(|(kind, _)| small::shown_when_deleted(kind));
+    if shown { ok(&row.body) } else { StatusCode::NO_CONTENT.into_response() }
 }
 
 /// `POST /{resource}`
 pub(super) async fn create(State(world): State<Arc<World>>, uri: Uri, body: JsonBody) -> Response {
-    let created = body.object().and_then(|body| {
-        let (kind, _) = target(&uri).ok_or(Failure::NotFound)?;
-        let now = world.seconds();
-        let mut store = world.write();
-        let id = store.new_id();
-        let row = match kind {
-            Kind::Source | Kind::Destination => new_actor(kind, id, body, &store, now),
-            Kind::Connection => new_connection(id, body, &store, now),
-            _ => new_workspace(&id, &body),
-        }?;
-        let response = ok(&row.body);
-        store.add(kind, row);
-        Ok(response)
-    });
-    answer(&uri, created)
+    answer(&uri, body.object().and_then(|body| created(&world, &uri, body)))
+}
+
+fn created(world: &World, uri: &Uri, body: Map<String, Value>) -> Result<Response, Failure> {
+    let (kind, _) = target(uri).ok_or(Failure::NotFound)?;
+    let now = world.seconds();
+    let mut store = world.write();
+    let place = parent(uri, &store)?;
+    let row = match kind {
+        Kind::Source | Kind::Destination => {
+            let id = store.new_id();
+            new_actor(kind, id, body, &store, now)
+        }
+        Kind::Connection => {
+            let id = store.new_id();
+            new_connection(id, body, &store, now)
+        }
+        Kind::Workspace => new_workspace(&store.new_id(), &body),
+        _ => small::new(kind, &body, place, &mut store, now),
+    }?;
+    let status = if kind == Kind::GroupPermission { StatusCode::CREATED } else { StatusCode::OK };
+    let mut response = ok(&row.body);
+    if kind == Kind::Dataplane {
+        // What a data plane signs in with is told this once.
+        let mut body = small::credentials(&mut store);
+        body.extend(["dataplaneId", "regionId"].map(|key| (key.to_owned(), row.text(key).into())));
+        response = ok(&body);
+    }
+    store.add(kind, row);
+    Ok((status, response).into_response())
 }
 
 /// `PATCH /{resource}/{id}`, and `PUT` where it exists: members that are given replace those that are there.
@@ -146,7 +192,7 @@ fn changeable(kind: Kind) -> &'static [&'static str] {
             "namespaceFormat",
             "nonBreakingSchemaUpdatesBehavior",
         ],
-        _ => &[],
+        small => small::changeable(small),
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::data::{Kind, Row, Store, actor, configured, connection, uuid, workspace};
 use super::jobs::{Course, Job, JobType, Route, Status};
+use super::small;
 
 /// How many rows a simulated Airbyte begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,7 @@ pub(super) fn seed(sizes: Sizes, seed: u64, now: i64) -> Store {
     seeder.actors(Kind::Destination, sizes.destinations, sizes.deleted);
     seeder.connections(sizes.connections, sizes.deleted);
     seeder.jobs(sizes.jobs);
+    seeder.small();
     // No ORDER BY upstream: an order, but none that means anything.
     for kind in [Kind::Source, Kind::Destination, Kind::Connection] {
         seeder.random.shuffle(seeder.store.rows_mut(kind));
@@ -76,7 +78,8 @@ struct Seeder {
 }
 
 const WORKSPACES: [&str; 6] = ["Marketing", "Finance", "Data Science", "Operations", "Support", "Sandbox"];
-const SOURCES: [(&str, &str); 6] = [
+/// Names and connectors of sources.
+pub(super) const SOURCES: [(&str, &str); 6] = [
     ("Stripe payments", "stripe"),
     ("Orders database", "postgres"),
     ("Sample customers", "faker"),
@@ -84,7 +87,8 @@ const SOURCES: [(&str, &str); 6] = [
     ("Wiki", "notion"),
     ("Tickets", "zendesk-support"),
 ];
-const DESTINATIONS: [(&str, &str); 4] = [
+/// Names and connectors of destinations.
+pub(super) const DESTINATIONS: [(&str, &str); 4] = [
     ("Warehouse", "snowflake"),
     ("Notebook files", "duckdb"),
     ("Reporting", "bigquery"),
@@ -252,6 +256,27 @@ impl Seeder {
                 rows: self.random.u32(0..1_000_000),
                 kind,
             });
+        }
+    }
+
+    /// One of each of the rest, in the first workspace or group where it has to be in one.
+    fn small(&mut self) {
+        let place = self.place(0);
+        let group = self.store.rows(Kind::Group).first().map(|row| row.id.clone()).unwrap_or_default();
+        let image =
+            json!({ "name": "My connector", "dockerRepository": "example/own", "dockerImageTag": "1.0" });
+        for (kind, parent, given) in [
+            (Kind::Application, "", json!({ "name": "second" })),
+            (Kind::GroupPermission, &group, json!({ "permissionType": "workspace_reader" })),
+            (Kind::SourceDefinition, &place, image.clone()),
+            (Kind::DestinationDefinition, &place, image),
+            (Kind::DeclarativeDefinition, &place, json!({ "name": "Low code" })),
+        ] {
+            let given = given.as_object().cloned().unwrap_or_default();
+            let made = small::new(kind, &given, parent, &mut self.store, self.now);
+            if let Ok(row) = made {
+                self.store.add(kind, row);
+            }
         }
     }
 }

@@ -54,7 +54,7 @@ impl World {
         };
         let credentials = options.credentials.take().unwrap_or_else(|| ClientCredentials {
             client_id: data::uuid(&mut fastrand::Rng::new()),
-            client_secret: Secret::new(data::random_text(32)),
+            client_secret: Secret::new(data::random_text(&mut fastrand::Rng::new(), 32)),
         });
         let issuer = Issuer::new(credentials, options.style, options.token_lifetime);
         let store = seed::seed(options.sizes, options.seed, time.millis() / 1000);

@@ -4,6 +4,7 @@ mod faults;
 mod lesson;
 mod lists;
 mod pages;
+mod small;
 mod token;
 
 use std::time::Duration;
