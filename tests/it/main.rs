@@ -6,6 +6,7 @@
 //! * `browser`: a real one, with a hostile page and with our own
 //! * `claims`: what the documents promise is held by tests that exist
 //! * `config`: what the user writes wrongly, the layers through the binary, the example file, `check`, `healthcheck`
+//! * `differential`: every operation, with the proxy and without
 //! * `forwarding`: what reaches upstream, what reaches the caller, over HTTP/1.1 and plainly
 //! * `guard`: policy, client keys, CORS and the ceiling, through the binary
 //! * `http2`: the same over HTTP/2 and TLS
@@ -29,6 +30,7 @@ mod authorize;
 mod browser;
 mod claims;
 mod config;
+mod differential;
 mod forwarding;
 mod guard;
 mod harness;

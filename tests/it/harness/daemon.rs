@@ -14,7 +14,7 @@ use airbyte_proxy::proxy::{self, upstream};
 use airbyte_proxy::secret::{ClientCredentials, Half, Origin, Secret, Source, Trusted};
 use airbyte_proxy::server::{self, Listen, Stop};
 use airbyte_proxy::token::{self, TokenHandle};
-use airbyte_proxy::{mint, telemetry};
+use airbyte_proxy::{guard, mint, telemetry};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::task::{JoinHandle, JoinSet};
@@ -64,6 +64,7 @@ impl Got {
 pub(crate) struct Settings {
     pub(crate) upstream: upstream::Config,
     pub(crate) proxy: proxy::Config,
+    pub(crate) guard: guard::Config,
     pub(crate) clock: Clock,
     pub(crate) credentials: ClientCredentials,
     pub(crate) mint: mint::Config,
@@ -80,6 +81,7 @@ pub(crate) fn settings(api_url: &str) -> Settings {
         upstream,
         mint,
         proxy: proxy::Config::default(),
+        guard: guard::Config::default(),
         clock: Clock::system(),
         credentials: ClientCredentials {
             client_id: "id".into(),
@@ -103,7 +105,7 @@ pub(crate) async fn start(settings: Settings) -> Daemon {
             ..server::Config::default()
         },
         proxy: settings.proxy,
-        guard: airbyte_proxy::guard::Config::default(),
+        guard: settings.guard,
         keys: None,
         mint: settings.mint,
         upstream: settings.upstream,
