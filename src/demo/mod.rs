@@ -21,6 +21,7 @@ use crate::secret::{ClientCredentials, Secret};
 
 mod auth;
 mod coding;
+mod config_api;
 mod data;
 mod errors;
 mod faults;

@@ -8,7 +8,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post, put};
 
 use super::world::World;
-use super::{auth, coding, job_list, jobs, lists, others, resources, token};
+use super::{auth, coding, config_api, job_list, jobs, lists, others, resources, token};
 
 /// What a self-managed server takes by default.
 const MAX_BODY: usize = 10 * 1024 * 1024;
@@ -26,6 +26,8 @@ pub(super) fn router(world: &Arc<World>) -> Router {
             .route(&format!("{prefix}/"), get(others::documentation));
     }
     let guarded = guarded
+        .route("/api/v1/{resource}/{verb}", post(config_api::operation))
+        .route("/api/v1/{part}/{resource}/{verb}", post(config_api::operation))
         .fallback(auth::unknown_path)
         .method_not_allowed_fallback(auth::unknown_method)
         .layer(from_fn_with_state(Arc::clone(world), auth::require_token));

@@ -1,5 +1,6 @@
 //! The simulated Airbyte is what it says. Verbs for its tests; the facts are in the files beside.
 
+mod config_api;
 mod faults;
 mod lesson;
 mod lists;
