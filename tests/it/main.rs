@@ -5,6 +5,7 @@
 //! * `authorize`: what a 401 causes, and what it does not
 //! * `browser`: a real one, with a hostile page and with our own
 //! * `claims`: what the documents promise is held by tests that exist
+//! * `clients`: curl, `HTTPie`, the SDK of Airbyte's course and what Terraform sends, with only the URL changed
 //! * `config`: what the user writes wrongly, the layers through the binary, the example file, `check`, `healthcheck`
 //! * `differential`: every operation, with the proxy and without
 //! * `forwarding`: what reaches upstream, what reaches the caller, over HTTP/1.1 and plainly
@@ -29,6 +30,7 @@ mod architecture;
 mod authorize;
 mod browser;
 mod claims;
+mod clients;
 mod config;
 mod differential;
 mod forwarding;
