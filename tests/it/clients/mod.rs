@@ -13,6 +13,7 @@ mod course;
 mod curl;
 mod httpie;
 mod terraform;
+mod whole;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
