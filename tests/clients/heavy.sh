@@ -36,13 +36,13 @@ command_of() {
     esac
 }
 
-# Starts the demo on a free port and waits until it says where it listens.
+# Starts the demo on a free port, with nothing of this environment, and waits until it says where it listens.
 start_demo() {
-    "$binary" demo --listen 127.0.0.1:0 >"$folder/demo.out" 2>"$folder/demo.log" &
+    env -i PATH="$PATH" HOME="$folder" "$binary" demo --listen 127.0.0.1:0 >"$folder/demo.out" 2>"$folder/demo.log" &
     demo=$!
     trap 'kill "$demo" 2>/dev/null || true' EXIT
     local tries=0
-    until base=$(grep -o 'http://127\.0\.0\.1:[0-9]*' "$folder/demo.log" | head -n 1) && [ -n "$base" ]; do
+    until base=$(grep -m 1 '"listening"' "$folder/demo.log" | grep -o -m 1 'http://127\.0\.0\.1:[0-9]*' | head -n 1); do
         kill -0 "$demo" 2>/dev/null && [ $((tries += 1)) -lt 100 ] || { cat "$folder/demo.log"; exit 1; }
         sleep 0.1
     done
