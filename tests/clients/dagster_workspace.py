@@ -58,7 +58,8 @@ def main():
             specs(workspace, connections)
             expect(build_airbyte_assets_definitions(workspace=workspace), "definitions")
     # A connection with a job under way is one that Dagster refuses to sync.
-    idle = next(c for c in sorted(connections) if not busy(public, c))
+    idle = next((c for c in sorted(connections) if not busy(public, c)), None)
+    expect(idle, "a connection without a job under way")
     materialize(workspace_of(base, workspace_id), idle, "tables")
     step("ok")
 

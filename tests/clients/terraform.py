@@ -4,7 +4,7 @@
     terraform.py http://127.0.0.1:8484/v1                        no credentials at all
     terraform.py http://127.0.0.1:8484/v1 --credentials          any client id and secret, its own default token_url
     terraform.py http://127.0.0.1:8484/api/public/v1 --credentials --token-url /api/public/v1/applications/token
-    terraform.py URL --definitions                               custom connectors and permissions as well
+    terraform.py URL --definitions                               custom connectors as well
 
 Methods, paths, queries, fields and accepted statuses are those of its source. Needs curl and nothing else.
 """
@@ -124,7 +124,7 @@ def apply(provider):
 
 
 def definitions(provider, workspace_id):
-    """Custom connectors, which are read, written and deleted with an answer, and permissions."""
+    """Custom connectors, which are deleted with an answer."""
     for kind in ["sources", "destinations"]:
         path = f"/workspaces/{workspace_id}/definitions/{kind}"
         body = {"name": "mine", "dockerRepository": "me/mine", "dockerImageTag": "1.0.0"}
