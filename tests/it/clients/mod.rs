@@ -2,6 +2,7 @@
 //!
 //! * `course`: the Python SDK in the version of Airbyte Academy's course
 //! * `curl`: options that change what a request looks like
+//! * `dagster`: its tables, from the Configuration API
 //! * `httpie`: `HTTPie`'s shorthands
 //! * `terraform`: what the Terraform provider sends
 //!
@@ -11,6 +12,7 @@
 
 mod course;
 mod curl;
+mod dagster;
 mod httpie;
 mod terraform;
 mod whole;

@@ -18,7 +18,14 @@ async fn what_terraform_sends_for_plan_apply_and_destroy_is_answered() {
     let ways: [(&str, &[&str]); 3] =
         [("/v1", &[]), ("/v1", &["--credentials"]), ("/api/public/v1", &self_managed)];
     for (base, more) in ways {
-        succeeds(Command::new("python3").arg(script("terraform.py")).arg(proxy.url(base)).args(more)).await;
+        succeeds(
+            Command::new("python3")
+                .arg(script("terraform.py"))
+                .arg(proxy.url(base))
+                .args(more)
+                .arg("--definitions"),
+        )
+        .await;
     }
     let counts = airbyte.handle().counts();
     assert_eq!((counts.mints, counts.unauthorized()), (1, 0), "its own tokens never leave: {counts:?}");
