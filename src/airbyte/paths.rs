@@ -16,6 +16,9 @@ pub const WHOLE_LISTS: &str = "/-/all/v1";
 /// Where the token endpoint lives, below an API's base URL.
 pub const TOKEN_ENDPOINT: &str = "/applications/token";
 
+/// Where the Configuration API lives on a self-managed Airbyte, and here.
+pub const CONFIG_API_PATH: &str = "/api/v1";
+
 /// Airbyte Cloud's public API.
 pub const CLOUD_API_URL: &str = "https://api.airbyte.com/v1";
 

@@ -7,7 +7,7 @@ use clap::ArgMatches;
 
 use super::{USAGE, args, block_on, output, serve};
 use crate::airbyte::BaseUrl;
-use crate::airbyte::paths::TOKEN_ENDPOINT;
+use crate::airbyte::paths::{CONFIG_API_PATH, TOKEN_ENDPOINT};
 use crate::config::{Config, Environment, load_local, parse_duration};
 use crate::demo::{Options, Simulator};
 use crate::secret::{Half, Origin, Secret, Source, Trusted};
@@ -52,6 +52,7 @@ fn start(mut config: Config, token_lifetime: Duration) -> ExitCode {
         };
         let Ok(api_url) = BaseUrl::parse(&simulator.api_url()) else { return ExitCode::FAILURE };
         config.mint = mint::Config { url: api_url.join(TOKEN_ENDPOINT), ..config.mint };
+        config.upstream.config_api_url = Some(api_url.with_path(CONFIG_API_PATH));
         config.upstream.api_url = api_url;
         let banner = |addresses: &[Listen]| output::offer(banner(addresses, token_lifetime));
         let code = serve::serve(&config, source(&simulator), banner).await;

@@ -22,7 +22,6 @@ use crate::{guard, mint, proxy, server, telemetry, token};
 const CLOUD_API_HOST: &str = "api.airbyte.com";
 const CLOUD_WEB_HOST: &str = "cloud.airbyte.com";
 const CLOUD_CONFIG_API_URL: &str = "https://cloud.airbyte.com/api/v1";
-const CONFIG_API_PATH: &str = "/api/v1";
 const KEYS_DIR: &str = "guard.keys_dir";
 
 /// Builds the configuration. None only where `problems` says why.
@@ -196,7 +195,7 @@ fn config_api_url(
             None
         }
         _ => {
-            let url = api_url.with_path(CONFIG_API_PATH);
+            let url = api_url.with_path(paths::CONFIG_API_PATH);
             settings.derive(NAME, Value::Url(url.clone()), quoted(&url.to_string()));
             Some(url)
         }

@@ -8,7 +8,7 @@ pub(super) fn help(base: &str) -> String {
     format!(
         "airbyte-proxy: the Airbyte API without tokens. Every request gets a fresh one on its way.\n\
          Base URL of the API:  {base}/v1\n\
-         Try:                  curl '{base}/v1/workspaces'\n\
+         Try:                  curl '{base}/v1/workspaces'   (a whole list: ?limit=all)\n\
          Is it ready?          curl '{base}/-/ready'\n\
          In a browser:         {base}/-/\n"
     )
