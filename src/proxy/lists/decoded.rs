@@ -11,6 +11,8 @@ use http::header::{self, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
+use crate::problem::{self, Problem};
+use crate::proxy::answer::Content;
 use crate::proxy::upstream::{Relay, RelayError};
 
 /// The largest page that is held, in bytes.
@@ -41,6 +43,15 @@ impl ReadError {
             Self::Coding(_) => "upstream-protocol",
         }
     }
+
+    /// For a caller who has not been answered yet.
+    pub(super) fn into_problem(self) -> Problem {
+        let kind = match &self {
+            Self::Relay(_) => problem::UPSTREAM_CLOSED,
+            Self::Coding(_) => problem::UPSTREAM_PROTOCOL,
+        };
+        Problem::new(kind, self.to_string())
+    }
 }
 
 /// What reading came to.
@@ -50,11 +61,23 @@ pub(super) enum Read {
     Part(Bytes, Decoded),
 }
 
+impl Read {
+    /// As content of an answer.
+    pub(super) fn content(self) -> Content {
+        match self {
+            Self::All(bytes) => Content::Own(Some(bytes)),
+            Self::Part(bytes, rest) => Content::Decoded(Some(bytes), Box::new(rest)),
+        }
+    }
+}
+
 impl Decoded {
     /// Takes gzip off, and says so in `headers`. Any other coding stays on: we did not ask for it.
     pub(super) fn new(relay: Relay, headers: &mut HeaderMap) -> Self {
         let coding = headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
         let gzip = coding.is_some_and(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"gzip"));
+        // A 304 names the coding of what it does not send.
+        let gzip = gzip && !relay.is_end_stream();
         if gzip {
             headers.remove(header::CONTENT_ENCODING);
             no_longer_true(headers);
@@ -83,6 +106,14 @@ impl Decoded {
             }
         }
         Ok(Read::All(first.unwrap_or_else(|| all.freeze())))
+    }
+
+    /// As content of an answer: with its length, if it had to be taken from its coding anyway.
+    pub(super) async fn content(self) -> Result<Content, ReadError> {
+        if self.decoder.is_none() {
+            return Ok(Content::Relay(self.relay));
+        }
+        self.read().await.map(Read::content)
     }
 
     fn decode(&mut self, data: Option<&Bytes>) -> Result<Bytes, ReadError> {

@@ -36,13 +36,11 @@ pub(super) async fn mend(
     }
     let decoded = Decoded::new(relay, &mut head.headers);
     if !is_page || head.headers.contains_key(header::CONTENT_ENCODING) {
-        return Ok(Response::from_parts(head, Content::Decoded(None, Box::new(decoded))));
+        return Ok(Response::from_parts(head, decoded.content().await?));
     }
     let bytes = match decoded.read().await? {
         Read::All(bytes) => bytes,
-        Read::Part(bytes, rest) => {
-            return Ok(Response::from_parts(head, Content::Decoded(Some(bytes), Box::new(rest))));
-        }
+        part @ Read::Part(..) => return Ok(Response::from_parts(head, part.content())),
     };
     let Some(links) = Links::of(&bytes) else {
         return Ok(Response::from_parts(head, Content::Own(Some(bytes))));

@@ -28,7 +28,7 @@ use super::access::Record;
 use super::answer::Content;
 use super::upstream::{Origin, Outgoing, Relay};
 use crate::airbyte::BaseUrl;
-use crate::problem::{self, Problem};
+use crate::problem::Problem;
 use crate::token::TokenHandle;
 
 /// Validated settings of lists.
@@ -66,13 +66,7 @@ impl Config {
         here: &Here,
     ) -> Result<Response<Content>, Problem> {
         let mended = links::mend(response, page, here, self.public_url.as_ref()).await;
-        mended.map_err(|error| {
-            let kind = match &error {
-                ReadError::Relay(_) => problem::UPSTREAM_CLOSED,
-                ReadError::Coding(_) => problem::UPSTREAM_PROTOCOL,
-            };
-            Problem::new(kind, error.to_string())
-        })
+        mended.map_err(ReadError::into_problem)
     }
 
     /// The answer to a request for a whole list, of which `request` is the first draft.

@@ -11,7 +11,7 @@ use http::{Response, StatusCode};
 use http_body::{Body, Frame};
 
 use super::asked::{Format, Whole};
-use super::decoded::{Decoded, no_longer_true};
+use super::decoded::{Decoded, ReadError, no_longer_true};
 use super::pages::{PageError, Pages};
 use super::walk::{New, Walk};
 use crate::problem::Problem;
@@ -39,9 +39,9 @@ pub(super) async fn begin(
     let (mut head, relay) = answered.response.into_parts();
     let mut told = headers::for_caller(head.headers.clone());
     if head.status != StatusCode::OK {
-        let decoded = Decoded::new(relay, &mut told);
+        let content = Decoded::new(relay, &mut told).content().await.map_err(ReadError::into_problem)?;
         head.headers = told;
-        return Ok(Response::from_parts(head, Content::Decoded(None, Box::new(decoded))));
+        return Ok(Response::from_parts(head, content));
     }
     let first = pages.read(head, relay).await.map_err(PageError::into_problem)?;
     describe(&mut told, asked);

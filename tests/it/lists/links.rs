@@ -94,6 +94,7 @@ async fn what_is_no_page_passes_as_it_is() {
         ),
         ("200 OK\r\ncontent-type: application/json\r\ncontent-encoding: br", "\u{1}\u{2}{\"data\":[]"),
         ("400 Bad Request\r\ncontent-type: application/json", "{\"data\":[],\"next\":\"http://x/\"}"),
+        ("200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip", ""),
     ] {
         let mut caller = proxy.ask("GET /v1/jobs?limit=3 HTTP/1.1").await;
         let mut upstream = wire.accept().await;

@@ -92,7 +92,7 @@ async fn targets_have_one_reading_or_none() {
     for (target, status) in [
         ("/v1/workspaces", 200),
         ("/v1/workspaces?", 200),
-        ("/v1/workspaces?x=%2F&a=b+c:@/?", 400),
+        ("/v1/workspaces?includeDeleted=%2F&a=b+c:@/?", 400),
         ("http://localhost/v1/workspaces", 200),
         ("HTTP://LOCALHOST:80/v1/workspaces", 200),
         ("/v1//workspaces", 404),
@@ -112,7 +112,7 @@ async fn targets_have_one_reading_or_none() {
         [
             "/v1/workspaces",
             "/v1/workspaces?",
-            "/v1/workspaces?x=%2F&a=b+c:@/?",
+            "/v1/workspaces?includeDeleted=%2F&a=b+c:@/?",
             "/v1/workspaces",
             "/v1/workspaces",
             "/v1//workspaces",
