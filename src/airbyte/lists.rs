@@ -15,8 +15,9 @@ pub(crate) struct List {
 }
 
 impl List {
-    /// The list at `path`, which is below the base URL; with a slash at its end it is something else.
+    /// The list at `path`, which is below the base URL. A slash at its end, which Airbyte does not mind, is its own.
     pub(crate) fn at(path: &str) -> Option<Self> {
+        let path = path.strip_suffix('/').unwrap_or(path);
         let id = match path.strip_prefix('/')? {
             "workspaces" => "workspaceId",
             "sources" => "sourceId",
@@ -44,8 +45,8 @@ mod tests {
     fn seven_paths_are_lists_and_no_others() {
         let lists = ["/workspaces", "/sources", "/destinations", "/connections", "/jobs", "/groups"];
         for path in lists {
-            assert!(List::at(path).is_some(), "{path}");
-            for other in [format!("{path}/"), format!("{path}/x"), format!("/x{path}"), path[1..].to_owned()]
+            assert!(List::at(path).is_some() && List::at(&format!("{path}/")).is_some(), "{path}");
+            for other in [format!("{path}//"), format!("{path}/x"), format!("/x{path}"), path[1..].to_owned()]
             {
                 assert_eq!(List::at(&other), None, "{other}");
             }

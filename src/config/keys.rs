@@ -196,6 +196,8 @@ pub const KEYS: &[Key] = &[
         "Links to other pages lead back to the proxy and keep all filters"),
     row("lists.pages_ahead", Kind::Count(0, 4), Some("1"), Hidden,
         "Pages of a whole list to fetch while the one before them is sent"),
+    row("lists.pages_at_once", Kind::Count(1, 1024), Some("8"), Hidden,
+        "Pages that all whole lists together ask for at the same time"),
 
     row("limits.connections", Kind::Count(1, 1_000_000), Some("16384"), Hidden,
         "Client connections at the same time"),

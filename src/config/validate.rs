@@ -269,7 +269,9 @@ fn proxy(settings: &Settings, problems: &mut Problems) -> proxy::Config {
         lists: proxy::lists::Config {
             mend_links: settings.switch("lists.mend_links"),
             pages_ahead: settings.size("lists.pages_ahead"),
+            pages_at_once: settings.size("lists.pages_at_once"),
             public_url: settings.url("public_url").cloned(),
+            ..proxy::lists::Config::default()
         },
     }
 }

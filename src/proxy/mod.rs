@@ -31,7 +31,7 @@ use self::admit::{Admission, Caller, Full};
 pub use self::answer::Answer;
 use self::answer::Content;
 use self::cors::Cors;
-use self::lists::{Asked, Here};
+use self::lists::{Asked, Begun, Here, Lists};
 use self::replay::{Budget, Source};
 use self::upstream::{Origin, Outgoing, SetupError};
 use crate::browser::{protect, wants_page};
@@ -81,7 +81,7 @@ pub struct Shared {
     pseudonym: String,
     via: [HeaderValue; 2],
     body_idle_timeout: Duration,
-    lists: lists::Config,
+    lists: Lists,
 }
 
 impl Shared {
@@ -101,7 +101,7 @@ impl Shared {
             pseudonym,
             via,
             body_idle_timeout: config.body_idle_timeout,
-            lists: config.lists.clone(),
+            lists: Lists::new(config.lists.clone()),
         }
     }
 }
@@ -203,21 +203,27 @@ impl Proxy {
         record: &mut Record,
     ) -> Result<Response<Content>, Problem> {
         let Shared { tokens, lists, .. } = &*self.shared;
-        match &asked {
+        let answer = match &asked {
             Asked::Nothing(format) => return Ok(lists::nothing(*format)),
-            Asked::Whole(whole) => return lists.whole(origin, tokens, request, whole, record).await,
-            Asked::Page(_) => lists::prepare(&mut request.headers),
-            Asked::Other => {}
-        }
-        let answered = authorize::send(origin, tokens, &request).await?;
-        record.answered_by_upstream(&answered, &request.body);
-        let mut response = received(answered.response);
-        if lists.mend_links {
-            here.mend_locations(response.headers_mut(), origin.url(), lists.public_url.as_ref());
-        }
+            Asked::Whole(whole) => match lists.begin(origin, tokens, request, whole, record).await? {
+                Begun::Whole(response) => return Ok(response),
+                Begun::Refused(response) => response,
+            },
+            Asked::Page(_) | Asked::Other => {
+                if let Asked::Page(_) = &asked {
+                    lists::prepare(&mut request.headers);
+                }
+                let answered = authorize::send(origin, tokens, &request).await?;
+                record.answered_by_upstream(&answered, &request.body);
+                answered.response
+            }
+        };
+        let mut response = received(answer);
+        lists.mend_locations(response.headers_mut(), origin.url(), here);
         match asked {
             Asked::Page(page) => lists.mend(response, &page, here).await,
-            _ => Ok(response.map(Content::Relay)),
+            Asked::Whole(whole) => lists::refused(response, &whole).await,
+            Asked::Other | Asked::Nothing(_) => Ok(response.map(Content::Relay)),
         }
     }
 

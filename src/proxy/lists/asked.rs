@@ -64,14 +64,19 @@ impl Asked {
             return Ok(Self::Other);
         };
         let query = Query::of(head.uri.query());
-        let all = query.limit.as_deref() == Some("all");
+        let all = query.limit() == Some("all");
         let preferred = prefers_all(&head.headers);
-        let number = query.limit.as_ref().map_or(Some(DEFAULT_ROWS), |limit| limit.parse().ok());
+        let number = query.limit().map_or(Some(DEFAULT_ROWS), |limit| limit.parse().ok());
         // Clients that always send a limit send one of these, and have not thought about it.
         let by_base = whole_lists && matches!(number, Some(DEFAULT_ROWS | MOST_ROWS));
         if !(all || preferred || by_base) {
-            let Some((limit, offset)) = number.zip(query.first_row()) else { return Ok(Self::Other) };
+            let rows = number.zip(query.first_row()).filter(|_| !query.is_ambiguous);
+            let Some((limit, offset)) = rows else { return Ok(Self::Other) };
             return Ok(Self::Page(Page { query, limit, offset, head_only }));
+        }
+        if query.is_ambiguous {
+            let detail = "a semicolon in the query hides a limit or an offset from us, and Airbyte may see it; write it %3B";
+            return Err(Problem::new(problem::INVALID_REQUEST, detail));
         }
         let format = format(head)?;
         let offset = query.first_row().ok_or_else(|| {
@@ -167,7 +172,9 @@ mod tests {
 
     #[test]
     fn below_their_base_url_lists_are_whole_unless_a_limit_was_chosen() {
-        for target in ["/jobs", "/jobs?limit=20", "/jobs?limit=100&offset=0", "/jobs?limit=all"] {
+        for target in
+            ["/jobs", "/jobs?limit=20", "/jobs?limit=100&offset=0", "/jobs?limit=all", "/jobs/?limit="]
+        {
             assert!(matches!(asked(target, &[], true), Asked::Whole(_)), "{target}");
         }
         for target in ["/jobs?offset=20", "/jobs?limit=100&offset=1"] {

@@ -24,6 +24,8 @@ pub(in crate::proxy) struct Decoded {
     relay: Relay,
     /// None for content that was not compressed.
     decoder: Option<Box<MultiGzDecoder<Vec<u8>>>>,
+    /// Some content has come. None at all is no gzip, and no fault either.
+    begun: bool,
 }
 
 /// Why content could not be read to its end.
@@ -74,8 +76,9 @@ impl Read {
 impl Decoded {
     /// Takes gzip off, and says so in `headers`. Any other coding stays on: we did not ask for it.
     pub(super) fn new(relay: Relay, headers: &mut HeaderMap) -> Self {
-        let coding = headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
-        let gzip = coding.is_some_and(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"gzip"));
+        let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+        let is_gzip = |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"gzip");
+        let gzip = codings.next().is_some_and(is_gzip) && codings.next().is_none();
         // A 304 names the coding of what it does not send.
         let gzip = gzip && !relay.is_end_stream();
         if gzip {
@@ -83,7 +86,7 @@ impl Decoded {
             no_longer_true(headers);
         }
         let decoder = gzip.then(|| Box::new(MultiGzDecoder::new(Vec::new())));
-        Self { relay, decoder }
+        Self { relay, decoder, begun: false }
     }
 
     /// All of it, if it is not too much.
@@ -101,8 +104,8 @@ impl Decoded {
                     all.extend_from_slice(&data);
                 }
             }
-            if all.len() > MOST {
-                return Ok(Read::Part(all.freeze(), self));
+            if all.len() + first.as_ref().map_or(0, Bytes::len) > MOST {
+                return Ok(Read::Part(first.unwrap_or_else(|| all.freeze()), self));
             }
         }
         Ok(Read::All(first.unwrap_or_else(|| all.freeze())))
@@ -119,8 +122,12 @@ impl Decoded {
     fn decode(&mut self, data: Option<&Bytes>) -> Result<Bytes, ReadError> {
         let Some(decoder) = &mut self.decoder else { return Ok(data.cloned().unwrap_or_default()) };
         let done = match data {
-            Some(data) => decoder.write_all(data),
-            None => decoder.try_finish(),
+            Some(data) => {
+                self.begun |= !data.is_empty();
+                decoder.write_all(data)
+            }
+            None if self.begun => decoder.try_finish(),
+            None => Ok(()),
         };
         done.map_err(ReadError::Coding)?;
         Ok(Bytes::from(std::mem::take(decoder.get_mut())))

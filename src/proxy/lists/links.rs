@@ -31,9 +31,12 @@ pub(super) async fn mend(
     if page.head_only {
         if is_page {
             no_longer_true(&mut head.headers);
+            head.headers.remove(header::CONTENT_ENCODING);
         }
         return Ok(Response::from_parts(head, Content::Relay(relay)));
     }
+    // With the preference it would be a whole list.
+    head.headers.append(header::VARY, HeaderValue::from_static("prefer"));
     let decoded = Decoded::new(relay, &mut head.headers);
     if !is_page || head.headers.contains_key(header::CONTENT_ENCODING) {
         return Ok(Response::from_parts(head, decoded.content().await?));

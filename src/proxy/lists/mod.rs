@@ -15,6 +15,10 @@ mod walk;
 mod whole;
 
 use http::Response;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 
@@ -23,7 +27,7 @@ use self::asked::{Page, Whole};
 pub(super) use self::decoded::{Decoded, ReadError};
 pub(super) use self::here::Here;
 use self::pages::Pages;
-pub(super) use self::whole::Rest;
+pub(super) use self::whole::{Begun, Rest};
 use super::access::Record;
 use super::answer::Content;
 use super::upstream::{Origin, Outgoing, Relay};
@@ -38,23 +42,52 @@ pub struct Config {
     pub mend_links: bool,
     /// Pages of a whole list that are fetched while the one before them is sent.
     pub pages_ahead: usize,
+    /// Pages that all whole lists together ask for at the same time; others wait for their turn.
+    pub pages_at_once: usize,
+    /// The pause before a page is asked for again; later ones are longer. Not a setting.
+    pub retry_pause: Duration,
     /// What links begin with, where it is not the host that the caller used.
     pub public_url: Option<BaseUrl>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { mend_links: true, pages_ahead: 1, public_url: None }
+        Self {
+            mend_links: true,
+            pages_ahead: 1,
+            pages_at_once: 8,
+            retry_pause: Duration::from_millis(250),
+            public_url: None,
+        }
     }
 }
 
-impl Config {
+/// What is done about lists, for all workers.
+#[derive(Debug)]
+pub(super) struct Lists {
+    config: Config,
+    slots: Arc<Semaphore>,
+}
+
+impl Lists {
+    pub(super) fn new(config: Config) -> Self {
+        let slots = Arc::new(Semaphore::new(config.pages_at_once));
+        Self { config, slots }
+    }
+
     /// What a request to the public API asks of a list. `prefix` is the length of its local prefix.
     pub(super) fn asked(&self, head: &Parts, prefix: usize, whole_lists: bool) -> Result<Asked, Problem> {
         let path = head.uri.path().get(prefix..).unwrap_or_default();
         match Asked::of(head, path, whole_lists)? {
-            Asked::Page(_) if !self.mend_links || links::forbids(&head.headers) => Ok(Asked::Other),
+            Asked::Page(_) if !self.config.mend_links || links::forbids(&head.headers) => Ok(Asked::Other),
             asked => Ok(asked),
+        }
+    }
+
+    /// `Location` fields of any answer.
+    pub(super) fn mend_locations(&self, headers: &mut HeaderMap, upstream: &BaseUrl, here: &Here) {
+        if self.config.mend_links {
+            here.mend_locations(headers, upstream, self.config.public_url.as_ref());
         }
     }
 
@@ -65,19 +98,19 @@ impl Config {
         page: &Page,
         here: &Here,
     ) -> Result<Response<Content>, Problem> {
-        let mended = links::mend(response, page, here, self.public_url.as_ref()).await;
+        let mended = links::mend(response, page, here, self.config.public_url.as_ref()).await;
         mended.map_err(ReadError::into_problem)
     }
 
-    /// The answer to a request for a whole list, of which `request` is the first draft.
-    pub(super) async fn whole(
+    /// Begins a whole list, of which `request` is the first draft.
+    pub(super) async fn begin(
         &self,
         origin: &Origin,
         tokens: &TokenHandle,
         mut request: Outgoing,
         asked: &Whole,
         record: &mut Record,
-    ) -> Result<Response<Content>, Problem> {
+    ) -> Result<Begun, Problem> {
         prepare(&mut request.headers);
         // Of conditions on the whole list no page knows.
         for name in [
@@ -97,9 +130,24 @@ impl Config {
             headers: request.headers,
             query: asked.query.clone(),
             list: asked.list,
+            slots: Arc::clone(&self.slots),
+            first_pause: self.config.retry_pause,
         };
-        whole::begin(pages, asked, self.pages_ahead, record).await
+        whole::begin(pages, asked, self.config.pages_ahead, record).await
     }
+}
+
+/// What upstream says to the first page of a whole list where that is no page.
+pub(super) async fn refused(response: Response<Relay>, asked: &Whole) -> Result<Response<Content>, Problem> {
+    let (mut head, relay) = response.into_parts();
+    let decoded = Decoded::new(relay, &mut head.headers);
+    // The page was asked for with GET, whatever the caller's method.
+    let content = if asked.head_only {
+        Content::Own(None)
+    } else {
+        decoded.content().await.map_err(ReadError::into_problem)?
+    };
+    Ok(Response::from_parts(head, content))
 }
 
 /// The answer to a request for what follows a whole list.

@@ -1,15 +1,17 @@
 //! The pages of one list, fetched from upstream one at a time, each again where that is safe.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::response::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::sleep;
 
 use super::decoded::{Decoded, Read, ReadError};
 use super::query::Query;
-use super::rows::Rows;
+use super::rows::RowPage;
 use crate::airbyte::lists::{List, MOST_ROWS};
 use crate::outbound::retry_after;
 use crate::problem::{self, Problem};
@@ -18,8 +20,8 @@ use crate::proxy::replay::Source;
 use crate::proxy::upstream::{Origin, Outgoing, Relay};
 use crate::token::TokenHandle;
 
-/// Before the second, third and fourth attempt, where upstream says nothing of it.
-const PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(4)];
+/// Pauses before the second, third and fourth attempt, in terms of the first.
+const PAUSES: [u32; 3] = [1, 4, 16];
 /// A longer pause than this nobody waits for in the middle of an answer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -34,6 +36,9 @@ pub(in crate::proxy) struct Pages {
     pub(in crate::proxy) headers: HeaderMap,
     pub(super) query: Query,
     pub(super) list: List,
+    /// What all walks together may ask for at the same time.
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) first_pause: Duration,
 }
 
 /// Why there is no page.
@@ -53,6 +58,8 @@ pub(in crate::proxy) enum PageError {
     Lost,
     #[error("upstream sends the same rows again and again")]
     Endless,
+    #[error("upstream gives fewer than 100 rows a page although more follow")]
+    Capped,
 }
 
 impl Pages {
@@ -66,11 +73,13 @@ impl Pages {
     }
 
     /// The page that begins with this row.
-    pub(super) async fn page(&self, offset: u64) -> Result<Rows, PageError> {
+    pub(super) async fn page(&self, offset: u64) -> Result<RowPage, PageError> {
         for pause in PAUSES {
             match self.attempt(offset).await {
                 Err(error) if error.is_passing() => {
-                    let pause = error.asked().unwrap_or(pause);
+                    // Others who were refused at the same time should not come back at the same time.
+                    let pause = (self.first_pause * pause).mul_f64(1.0 + 0.2 * fastrand::f64());
+                    let pause = pause.max(error.asked().unwrap_or_default());
                     if pause > LONGEST_PAUSE {
                         return Err(error);
                     }
@@ -83,15 +92,22 @@ impl Pages {
         self.attempt(offset).await
     }
 
-    async fn attempt(&self, offset: u64) -> Result<Rows, PageError> {
+    async fn attempt(&self, offset: u64) -> Result<RowPage, PageError> {
         let request = self.request(offset).map_err(PageError::NoAnswer)?;
+        let _slot = self.slot().await;
         let sent = authorize::send(&self.origin, &self.tokens, &request).await;
         let (head, relay) = sent.map_err(PageError::NoAnswer)?.response.into_parts();
         self.read(head, relay).await
     }
 
+    /// Waits until one more page may be asked for.
+    pub(super) async fn slot(&self) -> Option<SemaphorePermit<'_>> {
+        // Nobody closes it.
+        self.slots.acquire().await.ok()
+    }
+
     /// The rows of an answer.
-    pub(super) async fn read(&self, mut head: Parts, relay: Relay) -> Result<Rows, PageError> {
+    pub(super) async fn read(&self, mut head: Parts, relay: Relay) -> Result<RowPage, PageError> {
         let decoded = Decoded::new(relay, &mut head.headers);
         if head.status != StatusCode::OK {
             // To its end, so that its connection can be used again.
@@ -99,7 +115,7 @@ impl Pages {
             return Err(PageError::Refused { status: head.status, retry_after: retry_after(&head.headers) });
         }
         match decoded.read().await? {
-            Read::All(page) => Rows::of(page, self.list).ok_or(PageError::NoPage),
+            Read::All(page) => RowPage::of(page, self.list).ok_or(PageError::NoPage),
             Read::Part(..) => Err(PageError::TooLarge),
         }
     }
@@ -120,7 +136,7 @@ impl PageError {
             ]
             .contains(&problem.kind),
             Self::Broken(error) => matches!(error, ReadError::Relay(_)),
-            Self::NoPage | Self::TooLarge | Self::Lost | Self::Endless => false,
+            Self::NoPage | Self::TooLarge | Self::Lost | Self::Endless | Self::Capped => false,
         }
     }
 
@@ -148,6 +164,7 @@ impl PageError {
             Self::NoPage | Self::TooLarge => "list-page-unusable",
             Self::Lost => problem::INTERNAL.name,
             Self::Endless => "list-endless",
+            Self::Capped => "list-capped",
         }
     }
 

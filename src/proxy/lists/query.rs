@@ -11,11 +11,13 @@ pub(super) struct Query {
     /// As decoded. Of several, upstream reads the first.
     pub(super) limit: Option<String>,
     pub(super) offset: Option<String>,
+    /// A filter hides a `limit` or an `offset` behind a semicolon, which some servers take for an ampersand.
+    pub(super) is_ambiguous: bool,
 }
 
 impl Query {
     pub(super) fn of(query: Option<&str>) -> Self {
-        let mut split = Self { filters: String::new(), limit: None, offset: None };
+        let mut split = Self { filters: String::new(), limit: None, offset: None, is_ambiguous: false };
         for part in query.unwrap_or_default().split('&') {
             // Upstream decodes names, so `%6cimit` is a limit too.
             match parse(part.as_bytes()).next() {
@@ -26,6 +28,7 @@ impl Query {
                     split.offset.get_or_insert_with(|| value.into_owned());
                 }
                 Some(_) => {
+                    split.is_ambiguous |= part.split(';').skip(1).any(says_which_page);
                     if !split.filters.is_empty() {
                         split.filters.push('&');
                     }
@@ -35,6 +38,11 @@ impl Query {
             }
         }
         split
+    }
+
+    /// What `limit` says, unless that is nothing.
+    pub(super) fn limit(&self) -> Option<&str> {
+        self.limit.as_deref().filter(|limit| !limit.is_empty())
     }
 
     /// The same rows, this page of them.
@@ -48,8 +56,15 @@ impl Query {
 
     /// The row to begin with; `None` if what is written there is no number of rows.
     pub(super) fn first_row(&self) -> Option<u64> {
-        self.offset.as_deref().map_or(Some(0), |offset| offset.parse().ok())
+        self.offset
+            .as_deref()
+            .filter(|offset| !offset.is_empty())
+            .map_or(Some(0), |offset| offset.parse().ok())
     }
+}
+
+fn says_which_page(part: &str) -> bool {
+    parse(part.as_bytes()).next().is_some_and(|(name, _)| matches!(&*name, "limit" | "offset"))
 }
 
 #[cfg(test)]
@@ -76,9 +91,22 @@ mod tests {
     fn the_first_of_several_counts() {
         let query = Query::of(Some("limit=all&limit=3&offset=5&offset=9"));
         assert_eq!((query.limit.as_deref(), query.first_row()), (Some("all"), Some(5)));
-        assert_eq!(Query::of(Some("offset=")).first_row(), None);
+        assert_eq!(
+            (Query::of(Some("offset=&limit=")).first_row(), Query::of(Some("limit=")).limit()),
+            (Some(0), None)
+        );
         assert_eq!(Query::of(Some("offset=-1")).first_row(), None);
         assert_eq!(Query::of(Some("limit=%61ll")).limit.as_deref(), Some("all"));
+    }
+
+    #[test]
+    fn what_a_server_may_take_for_another_page_is_seen() {
+        for query in ["a=b;limit=7", "a;x=1;%6fffset=7", "a=b&c;limit"] {
+            assert!(Query::of(Some(query)).is_ambiguous, "{query}");
+        }
+        for query in ["a=b;c=d", "a=;&limit=7", "a=limit;xlimit=3"] {
+            assert!(!Query::of(Some(query)).is_ambiguous, "{query}");
+        }
     }
 
     proptest! {

@@ -14,9 +14,11 @@ use crate::airbyte::lists::List;
 
 /// The rows of a page.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(super) struct RowPage {
     pub(super) page: Bytes,
     pub(super) rows: Vec<Row>,
+    /// Upstream says that there is another page.
+    pub(super) has_next: bool,
 }
 
 /// One row.
@@ -31,15 +33,18 @@ pub(super) struct Row {
 struct Raw<'p> {
     #[serde(borrow)]
     data: Vec<&'p RawValue>,
+    #[serde(borrow, default)]
+    next: Option<&'p RawValue>,
 }
 
-impl Rows {
+impl RowPage {
     /// `None` if it is no page of a list.
     pub(super) fn of(page: Bytes, list: List) -> Option<Self> {
         let raw: Raw<'_> = serde_json::from_slice(&page).ok()?;
         let row = |row: &&RawValue| Row { at: place(row, &page), id: id(row, list.id) };
         let rows = raw.data.iter().map(row).collect();
-        Some(Self { page, rows })
+        let has_next = raw.next.is_some_and(|next| next.get() != "\"\"");
+        Some(Self { page, rows, has_next })
     }
 }
 
@@ -65,6 +70,11 @@ impl Seen {
     /// Whether a row is new. One without an id always is.
     pub(super) fn is_new(&mut self, row: &Row) -> bool {
         row.id.is_none_or(|id| self.ids.insert(id))
+    }
+
+    /// Whether a row has come before. One without an id cannot be told.
+    pub(super) fn knows(&self, row: &Row) -> bool {
+        row.id.is_some_and(|id| self.ids.contains(&id))
     }
 }
 
@@ -167,7 +177,7 @@ mod tests {
     const JOBS: List = List { id: "jobId" };
 
     fn rows(page: &str) -> Option<Vec<String>> {
-        let rows = Rows::of(Bytes::copy_from_slice(page.as_bytes()), JOBS)?;
+        let rows = RowPage::of(Bytes::copy_from_slice(page.as_bytes()), JOBS)?;
         Some(rows.rows.iter().map(|row| page[row.at.clone()].to_owned()).collect())
     }
 
@@ -197,7 +207,7 @@ mod tests {
         ] {
             assert_eq!(rows(text), None, "{text}");
         }
-        assert!(Rows::of(Bytes::from_static(b"{\"data\":[\"\xff\"]}"), JOBS).is_none(), "not UTF-8");
+        assert!(RowPage::of(Bytes::from_static(b"{\"data\":[\"\xff\"]}"), JOBS).is_none(), "not UTF-8");
     }
 
     #[test]
@@ -207,7 +217,7 @@ mod tests {
             "{\"jobId\":\"7\"},{\"jobId\":\"a\"},{\"jobId\":\"a\"},{},{},{\"jobId\":null},5,",
             "{\"jobId\":\"00000000-0000-0000-0000-00000000000A\"},{\"jobId\":\"00000000-0000-0000-0000-00000000000a\"}]}"
         );
-        let rows = Rows::of(Bytes::from_static(page.as_bytes()), JOBS).expect("a page");
+        let rows = RowPage::of(Bytes::from_static(page.as_bytes()), JOBS).expect("a page");
         let mut seen = Seen::default();
         let new: Vec<_> = rows.rows.iter().map(|row| seen.is_new(row)).collect();
         let expected = [true, false, true, false, true, true, false, true, true, true, true, true, false];

@@ -11,12 +11,13 @@ use http::{Response, StatusCode};
 use http_body::{Body, Frame};
 
 use super::asked::{Format, Whole};
-use super::decoded::{Decoded, ReadError, no_longer_true};
+use super::decoded::no_longer_true;
 use super::pages::{PageError, Pages};
 use super::walk::{New, Walk};
 use crate::problem::Problem;
 use crate::proxy::access::Record;
 use crate::proxy::answer::Content;
+use crate::proxy::upstream::Relay;
 use crate::proxy::{authorize, headers};
 
 /// Rows of the list, in the trailers (RFC 9110 §6.5).
@@ -26,24 +27,24 @@ const DUPLICATES: HeaderName = HeaderName::from_static("airbyte-proxy-duplicates
 const TRAILERS: HeaderValue = HeaderValue::from_static("airbyte-proxy-rows, airbyte-proxy-duplicates");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// Asks for the first page, and answers once it is there: upstream's own answer where that is no page.
+/// Asks for the first page, and answers once it is there.
 pub(super) async fn begin(
     pages: Pages,
     asked: &Whole,
     pages_ahead: usize,
     record: &mut Record,
-) -> Result<Response<Content>, Problem> {
+) -> Result<Begun, Problem> {
     let request = pages.request(asked.offset)?;
+    let slot = pages.slot().await;
     let answered = authorize::send(&pages.origin, &pages.tokens, &request).await?;
     record.answered_by_upstream(&answered, &request.body);
-    let (mut head, relay) = answered.response.into_parts();
-    let mut told = headers::for_caller(head.headers.clone());
-    if head.status != StatusCode::OK {
-        let content = Decoded::new(relay, &mut told).content().await.map_err(ReadError::into_problem)?;
-        head.headers = told;
-        return Ok(Response::from_parts(head, content));
+    if answered.response.status() != StatusCode::OK {
+        return Ok(Begun::Refused(answered.response));
     }
+    let (head, relay) = answered.response.into_parts();
+    let mut told = headers::for_caller(head.headers.clone());
     let first = pages.read(head, relay).await.map_err(PageError::into_problem)?;
+    drop(slot);
     describe(&mut told, asked);
     let content = if asked.head_only {
         Content::Own(None)
@@ -53,7 +54,14 @@ pub(super) async fn begin(
     };
     let mut response = Response::new(content);
     *response.headers_mut() = told;
-    Ok(response)
+    Ok(Begun::Whole(response))
+}
+
+/// What came of asking for the first page.
+pub(in crate::proxy) enum Begun {
+    Whole(Response<Content>),
+    /// Upstream's own words.
+    Refused(Response<Relay>),
 }
 
 fn describe(headers: &mut HeaderMap, asked: &Whole) {
@@ -78,6 +86,7 @@ pub(super) fn nothing(format: Format) -> Response<Content> {
     crate::browser::protect(headers);
     headers.insert(header::CONTENT_TYPE, format.content_type());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept, prefer"));
     response
 }
 

@@ -6,7 +6,11 @@ mod links;
 mod reference;
 mod walk;
 
+use std::time::Duration;
+
+use crate::harness::daemon::{Daemon, start};
 use crate::harness::talk::{Head, Talk};
+use crate::harness::wire::Wire;
 
 /// A page as Airbyte writes it, with rows of these numbers.
 fn page(jobs: impl IntoIterator<Item = u32>) -> String {
@@ -14,6 +18,13 @@ fn page(jobs: impl IntoIterator<Item = u32>) -> String {
         jobs.into_iter().map(|id| format!("{{\"jobId\":{id},\"status\":\"failed\"}}")).collect();
     let next = if rows.is_empty() { "" } else { "http://airbyte-server:8001/api/public/v1/jobs?offset=1" };
     format!("{{\"data\":[{}],\"previous\":\"\",\"next\":\"{next}\"}}", rows.join(","))
+}
+
+/// A proxy that does not wait long before it asks for a page again.
+async fn impatient(wire: &Wire) -> Daemon {
+    let mut settings = wire.settings();
+    settings.proxy.lists.retry_pause = Duration::from_millis(1);
+    start(settings).await
 }
 
 /// With this status and content.
