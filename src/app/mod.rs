@@ -15,6 +15,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use crate::airbyte::BaseUrl;
 use crate::clock::{Clock, Jitter};
 use crate::config::{Config, is_own};
 use crate::control::{Control, ControlState, Readiness, Status, TokenReadiness};
@@ -140,7 +141,11 @@ impl App {
         let outbound = Outbound::new(&targets, upstream.ca_file.as_deref(), &upstream.proxy)?;
         let minter = HttpMinter::new(config.mint.clone(), &outbound)?;
         let (keeper, tokens) = Keeper::new(config.token, clock.clone(), Jitter::random(), Arc::new(minter));
-        let control = Control::new(State { tokens: tokens.clone(), stop: stop.clone() });
+        let control = Control::new(State {
+            tokens: tokens.clone(),
+            stop: stop.clone(),
+            public_url: config.proxy.lists.public_url.clone(),
+        });
         let keys = config.keys.clone().map(KeyRing::read).transpose()?;
         let guard = guard(config, keys.as_ref().map(|ring| ring.keys.clone()));
         let shared = Arc::new(Shared::new(&config.proxy, tokens.clone(), guard, control));
@@ -312,9 +317,14 @@ fn own_uid() -> Vec<u32> {
 struct State {
     tokens: TokenHandle,
     stop: Stop,
+    public_url: Option<BaseUrl>,
 }
 
 impl ControlState for State {
+    fn public_url(&self) -> Option<&BaseUrl> {
+        self.public_url.as_ref()
+    }
+
     fn readiness(&self) -> Readiness {
         let token = self.tokens.status();
         let status = match token.health {

@@ -12,12 +12,14 @@ use crate::config::keys::{Flag, KEYS, Key, Kind};
 use crate::config::{Flags, is_local};
 
 /// Every subcommand.
-pub(super) const COMMANDS: [&str; 5] = ["serve", "demo", "check", "healthcheck", "help"];
+pub(super) const COMMANDS: [&str; 6] = ["serve", "demo", "check", "export", "healthcheck", "help"];
 
 const CONFIG: &str = "config";
 const STDIN: &str = "client-secret-stdin";
 pub(super) const TOKEN_LIFETIME: &str = "token-lifetime";
 pub(super) const READY: &str = "ready";
+pub(super) const DOCUMENT: &str = "DOCUMENT";
+pub(super) const DOTENV: &str = "dotenv";
 
 const ABOUT: &str = "\
 kubectl proxy for the Airbyte API: requests without a token go in, Airbyte's answers come out.
@@ -75,11 +77,27 @@ pub(super) fn command() -> Command {
             Command::new("check")
                 .about("Tell every configuration problem, or the effective settings and their sources"),
         )
+        .subcommand(export())
         .subcommand(
             Command::new("healthcheck")
                 .about("Ask the running proxy how it is; exit code 0 or 1, for containers without curl")
                 .arg(ready),
         )
+}
+
+fn export() -> Command {
+    let document = Arg::new(DOCUMENT)
+        .required(true)
+        .value_parser(["openapi", "postman", "env"])
+        .hide_possible_values(true)
+        .help("openapi: the API described; postman: a collection; env: variables for known clients");
+    let dotenv = Arg::new(DOTENV)
+        .long(DOTENV)
+        .action(ArgAction::SetTrue)
+        .help("With env: lines for a .env file instead of a shell");
+    Command::new("export")
+        .about("Print a document for other tools, with the address of this proxy in it")
+        .args([document, dotenv])
 }
 
 fn config() -> Arg {

@@ -9,6 +9,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::airbyte::BaseUrl;
 use crate::guard::{Access, Ceiling};
 use crate::secret::{KeysDir, Secret, Source};
 use crate::server::Listen;
@@ -180,6 +181,13 @@ pub fn listeners(flags: &Flags, env: &Environment) -> Vec<Listen> {
     let mut problems = Problems::default();
     let (mut settings, _) = layers(flags, env, &mut problems);
     validate::listeners(&mut settings, &mut problems)
+}
+
+/// The address under which people know a daemon with this configuration, if it is told. Problems are that daemon's to
+/// tell.
+pub fn public_url(flags: &Flags, env: &Environment) -> Option<BaseUrl> {
+    let (settings, _) = layers(flags, env, &mut Problems::default());
+    settings.url("public_url").cloned()
 }
 
 /// Whether the key concerns this side of the proxy alone, so that `demo` has it too.

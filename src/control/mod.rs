@@ -1,4 +1,4 @@
-//! The `/-/` routes: what this is, whether it lives, whether it is ready.
+//! The `/-/` routes: what this is, whether it lives, whether it is ready, and documents for other tools.
 //!
 //! Built on axum, which is not on the path of a forwarded request. Nothing here acts on anything; the guard has
 //! decided who may ask before a request gets here.
@@ -17,10 +17,12 @@ use axum::routing::get;
 use bytes::Bytes;
 use tower::ServiceExt;
 
+use crate::airbyte::BaseUrl;
 use crate::browser::{self, wants_page};
 use crate::guard::FAVICON;
 use crate::problem::{METHOD_NOT_ALLOWED, Problem, UNKNOWN_PATH};
 
+mod documents;
 mod pages;
 mod readiness;
 
@@ -30,6 +32,9 @@ pub use readiness::{Readiness, Status, TokenReadiness};
 pub trait ControlState: Send + Sync + 'static {
     /// Whether a request sent now would be forwarded.
     fn readiness(&self) -> Readiness;
+
+    /// `public_url`: the address under which people know us, where it is another one than they used.
+    fn public_url(&self) -> Option<&BaseUrl>;
 }
 
 /// Answers the control routes. Cloning is a reference count.
@@ -49,6 +54,8 @@ impl Control {
             .route("/-/", get(home))
             .route("/-/live", get(live))
             .route("/-/ready", get(ready))
+            .route("/-/openapi.json", get(documents::openapi))
+            .route("/-/postman_collection.json", get(documents::postman))
             // Nothing to show, and nothing that would have to be told as an error at each visit.
             .route(FAVICON, get(async || StatusCode::NO_CONTENT))
             .method_not_allowed_fallback(method_not_allowed)
@@ -99,21 +106,21 @@ async fn ready(State(state): State<Shared>) -> Response {
     (readiness.status_code(), [(CONTENT_TYPE, "application/json")], readiness.to_json()).into_response()
 }
 
-async fn root(headers: HeaderMap) -> Response {
+async fn root(State(state): State<Shared>, headers: HeaderMap) -> Response {
     if wants_page(&headers) {
         let mut response = StatusCode::SEE_OTHER.into_response();
         response.headers_mut().insert(LOCATION, HeaderValue::from_static("/-/"));
         response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
         return response;
     }
-    plain(&headers)
+    plain(&state, &headers)
 }
 
 async fn home(State(state): State<Shared>, headers: HeaderMap) -> Response {
     if !wants_page(&headers) {
-        return plain(&headers);
+        return plain(&state, &headers);
     }
-    let page = pages::home(&base_url(&headers), &state.readiness());
+    let page = pages::home(&base_url(&state, &headers), &state.readiness());
     let head = [
         (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (CONTENT_SECURITY_POLICY, PAGE_POLICY),
@@ -122,9 +129,9 @@ async fn home(State(state): State<Shared>, headers: HeaderMap) -> Response {
     (head, page).into_response()
 }
 
-fn plain(headers: &HeaderMap) -> Response {
+fn plain(state: &Shared, headers: &HeaderMap) -> Response {
     let head = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (VARY, "accept")];
-    (head, pages::help(&base_url(headers))).into_response()
+    (head, pages::help(&base_url(state, headers))).into_response()
 }
 
 async fn unknown(uri: Uri, headers: HeaderMap) -> Response {
@@ -143,8 +150,11 @@ async fn method_not_allowed(headers: HeaderMap) -> Response {
     problem.response(wants_page(&headers)).map(Body::from)
 }
 
-/// The address the caller used, so that what it is told to call is what works for it.
-fn base_url(headers: &HeaderMap) -> String {
+/// The address the caller used, so that what it is told to call is what works for it; unless all are told the same.
+fn base_url(state: &Shared, headers: &HeaderMap) -> String {
+    if let Some(url) = state.public_url() {
+        return url.to_string();
+    }
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     format!("http://{}", host.unwrap_or("localhost:8484"))
 }

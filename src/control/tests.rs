@@ -8,11 +8,15 @@ use http_body_util::{BodyExt, Empty};
 
 use super::*;
 
-struct Told(Readiness);
+struct Told(Readiness, Option<BaseUrl>);
 
 impl ControlState for Told {
     fn readiness(&self) -> Readiness {
         self.0.clone()
+    }
+
+    fn public_url(&self) -> Option<&BaseUrl> {
+        self.1.as_ref()
     }
 }
 
@@ -28,6 +32,10 @@ async fn ask(
     path: &str,
     accept: &str,
 ) -> (http::response::Parts, String) {
+    ask_of(Told(readiness, None), method, path, accept).await
+}
+
+async fn ask_of(told: Told, method: &str, path: &str, accept: &str) -> (http::response::Parts, String) {
     let request = Request::builder()
         .method(method)
         .uri(path)
@@ -35,7 +43,7 @@ async fn ask(
         .header(ACCEPT, accept)
         .body(Empty::<Bytes>::new())
         .expect("a request");
-    let (head, body) = Control::new(Told(readiness)).respond(request).await.into_parts();
+    let (head, body) = Control::new(told).respond(request).await.into_parts();
     let body = body.collect().await.expect("a body").to_bytes();
     (head, String::from_utf8(body.to_vec()).expect("text"))
 }
@@ -48,6 +56,8 @@ async fn every_answer_is_kept_from_caches_and_other_sites() {
         ("/-/", BROWSER),
         ("/-/live", "*/*"),
         ("/-/ready", "*/*"),
+        ("/-/openapi.json", "*/*"),
+        ("/-/postman_collection.json", BROWSER),
         ("/-/x", "*/*"),
     ] {
         let (head, _) = ask(well(), "GET", path, accept).await;
@@ -168,4 +178,25 @@ async fn a_page_shows_markup_as_text() {
     let readiness = Readiness { reason: Some("<b>&'\"".into()), ..well() };
     let (_, page) = ask(readiness, "GET", "/-/", BROWSER).await;
     assert!(page.contains(": &lt;b&gt;&amp;&#39;&quot; ("), "{page}");
+}
+
+#[tokio::test]
+async fn documents_name_the_address_that_was_used_or_the_public_one() {
+    let public = || Some(BaseUrl::parse("https://airbyte.corp.example").expect("a URL"));
+    for (public_url, base) in [(None, "http://localhost:9"), (public(), "https://airbyte.corp.example")] {
+        let ask = |path| ask_of(Told(well(), public_url.clone()), "GET", path, "*/*");
+        let (head, body) = ask("/-/openapi.json").await;
+        assert_eq!(head.status, StatusCode::OK);
+        assert_eq!(head.headers[CONTENT_TYPE], "application/json");
+        let document: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(document["servers"][0]["url"], format!("{base}/v1"));
+        assert_eq!(document["servers"][1]["url"], format!("{base}/-/all/v1"));
+        let (head, body) = ask("/-/postman_collection.json").await;
+        let saved = "attachment; filename=\"airbyte-proxy.postman_collection.json\"";
+        assert_eq!(head.headers["content-disposition"], saved);
+        let collection: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(collection["variable"][0]["value"], format!("{base}/v1"));
+        let (_, text) = ask("/-/").await;
+        assert!(text.contains(&format!("{base}/v1\n")), "{text}");
+    }
 }

@@ -239,7 +239,7 @@ fn arrows_point_down() {
         ("mint", &["airbyte", "clock", "outbound", "secret", "telemetry", "token"]),
         ("server", &["clock", "telemetry"]),
         ("guard", &["airbyte", "problem", "server"]),
-        ("control", &["browser", "clock", "guard", "problem"]),
+        ("control", &["airbyte", "browser", "clock", "guard", "problem"]),
         (
             "proxy",
             &[
@@ -299,6 +299,7 @@ fn every_setting_that_anything_names_exists() {
         "docs/configuration.md",
         "docs/lists.md",
         "docs/clients.md",
+        "docs/documents.md",
     ];
     let pages = pages.map(|page| (page.to_owned(), fs::read_to_string(root.join(page)).expect("a page")));
     let rooms = sources().into_iter().filter(|source| !source.path.contains("tests"));
