@@ -8,6 +8,7 @@
 //! * `clients`: curl, `HTTPie`, the SDK of Airbyte's course and what Terraform sends, with only the URL changed
 //! * `config`: what the user writes wrongly, the layers through the binary, the example file, `check`, `healthcheck`
 //! * `differential`: every operation, with the proxy and without
+//! * `documents`: the `OpenAPI` document and the Postman collection, by tools from outside
 //! * `forwarding`: what reaches upstream, what reaches the caller, over HTTP/1.1 and plainly
 //! * `guard`: policy, client keys, CORS and the ceiling, through the binary
 //! * `http2`: the same over HTTP/2 and TLS
@@ -33,6 +34,7 @@ mod claims;
 mod clients;
 mod config;
 mod differential;
+mod documents;
 mod forwarding;
 mod guard;
 mod harness;
