@@ -116,6 +116,13 @@ impl BaseUrl {
         Self { path: path.to_owned(), ..self.clone() }
     }
 
+    /// The same place by the other scheme. A port that stands there stays.
+    #[must_use]
+    pub fn other_scheme(&self) -> Self {
+        let scheme = if self.is_https() { Scheme::HTTP } else { Scheme::HTTPS };
+        Self { scheme, ..self.clone() }
+    }
+
     /// Whether the host is this machine by name or address, so that plain http stays inside it.
     pub fn is_loopback(&self) -> bool {
         let host = self.host().trim_start_matches('[').trim_end_matches(']');

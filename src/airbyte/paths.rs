@@ -22,6 +22,15 @@ pub const CONFIG_API_PATH: &str = "/api/v1";
 /// Airbyte Cloud's public API.
 pub const CLOUD_API_URL: &str = "https://api.airbyte.com/v1";
 
+/// Where a self-managed Airbyte has the public API.
+pub const SELF_MANAGED_API: &str = "/api/public/v1";
+
+/// Where Airbyte Cloud has it, on a host of its own.
+pub const CLOUD_API: &str = "/v1";
+
+/// Where the Configuration API lives, which has a token endpoint too: JSON only.
+pub const CONFIG_API: &str = "/api/v1";
+
 /// Whether `path` is one of the [`TOKEN_PATHS`].
 pub fn is_token_path(path: &str) -> bool {
     path.ends_with(TOKEN_ENDPOINT) && TOKEN_PATHS.contains(&path)

@@ -27,28 +27,27 @@ pub(super) fn read(
 ) -> Outcome {
     let failure = |kind, message| Failure { kind, retry_after: retry_after(headers), message };
     if !status.is_success() {
-        let said = excerpt(body, credentials).map_or(String::new(), |said| format!(": {said}"));
+        let said = excerpt(body, &sent(credentials)).map_or(String::new(), |said| format!(": {said}"));
         let hint = hint(status);
         return Err(failure(kind(status), format!("{endpoint} answered {}{said}{hint}", status.as_u16())));
     }
-    let unusable =
-        |what: String| failure(FailureKind::Transient, format!("{endpoint} answered 200 with {what}"));
+    grant(headers, body, limit)
+        .map_err(|what| failure(FailureKind::Transient, format!("{endpoint} answered 200 with {what}")))
+}
+
+/// The token of a successful answer, or what was there instead.
+pub(super) fn grant(headers: &HeaderMap, body: &[u8], limit: usize) -> Result<Grant, String> {
     if body.len() > limit {
-        return Err(unusable(format!("more than {} KiB, which is no token", limit / 1024)));
+        return Err(format!("more than {} KiB, which is no token", limit / 1024));
     }
-    let Ok(answer) = serde_json::from_slice::<Answer<'_>>(body) else {
-        return Err(unusable(what_it_is(body)));
-    };
-    let Some(token) = answer.access_token else {
-        return Err(unusable("JSON that has no access_token".to_owned()));
-    };
+    let answer = serde_json::from_slice::<Answer<'_>>(body).map_err(|_| what_it_is(body))?;
+    let token = answer.access_token.ok_or("JSON that has no access_token")?;
     // RFC 6749 §7.1: a token of unknown type must not be used. Airbyte's older endpoint names none.
     if answer.token_type.is_some_and(|t| !t.eq_ignore_ascii_case("bearer")) {
-        return Err(unusable("a token that is not of type Bearer".to_owned()));
+        return Err("a token that is not of type Bearer".to_owned());
     }
     let claims = claims(&token);
-    let token =
-        AccessToken::parse(&token).map_err(|error| unusable(format!("an unusable token: {error}")))?;
+    let token = AccessToken::parse(&token).map_err(|error| format!("an unusable token: {error}"))?;
     Ok(Grant {
         token,
         expires_in: answer.expires_in.and_then(seconds),
@@ -56,6 +55,11 @@ pub(super) fn read(
         issued_at: claims.iat.and_then(|raw| unix_time(&raw)),
         date: date(headers),
     })
+}
+
+/// Who says to have issued the token, where it is a JWT.
+pub(super) fn issuer(token: &AccessToken) -> Option<String> {
+    claims(token.expose()).iss
 }
 
 #[derive(Deserialize)]
@@ -71,9 +75,16 @@ struct Answer<'a> {
 struct Claims {
     exp: Option<Box<RawValue>>,
     iat: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "text_or_none")]
+    iss: Option<String>,
 }
 
-/// `exp` and `iat` of a JWT (RFC 7519 §4.1), unverified: they only ever shorten what is believed.
+/// A claim of another type spoils itself alone.
+fn text_or_none<'de, D: serde::Deserializer<'de>>(claim: D) -> Result<Option<String>, D::Error> {
+    serde_json::Value::deserialize(claim).map(|value| value.as_str().map(str::to_owned))
+}
+
+/// `exp`, `iat` and `iss` of a JWT (RFC 7519 §4.1), unverified: they only ever shorten what is believed.
 fn claims(token: &str) -> Claims {
     let payload = token.split('.').nth(1).filter(|_| token.split('.').count() == 3);
     payload
@@ -116,7 +127,7 @@ fn hint(status: StatusCode) -> &'static str {
 
 /// What an error answer says in words: Airbyte has several shapes, RFC 6749 §5.2 one more. Never the raw body, and
 /// nothing that repeats what we sent, be it a part of it.
-fn excerpt(body: &[u8], credentials: &ClientCredentials) -> Option<String> {
+pub(super) fn excerpt(body: &[u8], sent: &[&str]) -> Option<String> {
     let json: serde_json::Value = serde_json::from_slice(body).ok()?;
     let text =
         |pointer: &str| json.pointer(pointer).and_then(|v| v.as_str()).filter(|s| !s.trim().is_empty());
@@ -128,8 +139,17 @@ fn excerpt(body: &[u8], credentials: &ClientCredentials) -> Option<String> {
         .or_else(|| text("/title"))
         .map(str::to_owned)
         .or_else(|| text("/errorId").map(|id| format!("errorId {id}")))?;
-    let repeats = |sent: &str| repeats(&said, sent);
-    if repeats(credentials.client_secret.expose()) || repeats(&credentials.client_id) {
+    fit(&said, sent)
+}
+
+/// What must not come back.
+pub(super) fn sent(credentials: &ClientCredentials) -> [&str; 2] {
+    [credentials.client_secret.expose(), &credentials.client_id]
+}
+
+/// `said`, fit to be shown: short, printable, and nothing of what was `sent`.
+pub(super) fn fit(said: &str, sent: &[&str]) -> Option<String> {
+    if sent.iter().any(|sent| repeats(said, sent)) {
         return None;
     }
     Some(said.chars().take(MAX_EXCERPT).map(|c| if c.is_control() { ' ' } else { c }).collect())

@@ -1,16 +1,20 @@
-//! Asks the token endpoint for one token, once.
+//! Asks the token endpoint for one token, once. `inquiry` asks for whoever looks for a fault, and tells more.
 //!
 //! The only room that names reqwest. The answer is distrusted: size, type and alphabet are checked before a token
 //! becomes a header, and redirects are refused, because a 307 would carry the secret to wherever it points.
 
 mod answer;
+mod inquiry;
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
+use reqwest::{RequestBuilder, StatusCode};
 use serde_json::json;
+
+pub use inquiry::{Answer, Body, Heard, Inquirer, Silence, Why};
 
 use crate::airbyte::BaseUrl;
 use crate::outbound::{Hop, Outbound, UnsupportedProxy};
@@ -102,23 +106,8 @@ impl HttpMinter {
     }
 
     async fn attempt(&self, credentials: &ClientCredentials) -> Outcome {
-        let (content_type, body) = encode(self.config.body, credentials);
-        let request = self
-            .client
-            .post(self.config.url.to_string())
-            .header(ACCEPT, "application/json")
-            .header(CONTENT_TYPE, content_type)
-            .body(body);
-        let mut response = request.send().await.map_err(|error| self.transport(&error))?;
-        let status = response.status();
-        let headers = response.headers().clone();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.transport(&error))? {
-            body.extend_from_slice(&chunk);
-            if body.len() > MAX_ANSWER {
-                break;
-            }
-        }
+        let request = token_request(&self.client, &self.config.url, self.config.body, credentials);
+        let (status, headers, body) = exchange(request).await.map_err(|error| self.transport(&error))?;
         let endpoint = &self.config.url;
         answer::read(endpoint, status, &headers, &body, MAX_ANSWER, credentials)
     }
@@ -143,6 +132,34 @@ impl Minter for HttpMinter {
         let minter = self.clone();
         Box::pin(async move { minter.attempt(&credentials).await })
     }
+}
+
+fn token_request(
+    client: &reqwest::Client,
+    url: &BaseUrl,
+    format: BodyFormat,
+    credentials: &ClientCredentials,
+) -> RequestBuilder {
+    let (content_type, body) = encode(format, credentials);
+    client
+        .post(url.to_string())
+        .header(ACCEPT, "application/json")
+        .header(CONTENT_TYPE, content_type)
+        .body(body)
+}
+
+/// One request, and its answer up to a little more than [`MAX_ANSWER`].
+async fn exchange(request: RequestBuilder) -> Result<(StatusCode, HeaderMap, Vec<u8>), reqwest::Error> {
+    let mut response = request.send().await?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_ANSWER {
+            break;
+        }
+    }
+    Ok((status, headers, body))
 }
 
 fn encode(format: BodyFormat, credentials: &ClientCredentials) -> (&'static str, String) {

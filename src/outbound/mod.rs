@@ -13,7 +13,7 @@ use rustls::ClientConfig;
 
 pub use proxies::{Hop, OutboundProxy, ProxyUrl, UnsupportedProxy};
 pub(crate) use times::{date, retry_after};
-pub use tls::TlsError;
+pub use tls::{Distrust, TlsError, distrust};
 
 use crate::airbyte::BaseUrl;
 

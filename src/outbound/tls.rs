@@ -31,6 +31,56 @@ pub enum TlsError {
     Provider(#[source] rustls::Error),
 }
 
+/// Why a TLS handshake failed, as far as somebody can do something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distrust {
+    /// Nobody we trust vouches for the certificate.
+    UnknownAuthority,
+    /// The certificate is for another name.
+    OtherName,
+    /// By this machine's clock, the certificate is not valid yet or no longer.
+    Dates,
+    /// What answers does not speak TLS.
+    NotTls,
+    /// Anything else.
+    Other,
+}
+
+/// What `error`, or an error within it, says of TLS. None: it is about something else.
+pub fn distrust(error: &(dyn std::error::Error + 'static)) -> Option<Distrust> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return Some(distrust_of(tls));
+        }
+        // An `io::Error` is transparent: its source is not what it wraps, but the source of that.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+fn distrust_of(error: &rustls::Error) -> Distrust {
+    use rustls::CertificateError as Certificate;
+
+    match error {
+        rustls::Error::InvalidCertificate(certificate) => match certificate {
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => Distrust::OtherName,
+            Certificate::Expired
+            | Certificate::ExpiredContext { .. }
+            | Certificate::NotValidYet
+            | Certificate::NotValidYetContext { .. } => Distrust::Dates,
+            // Some self-signed certificates are turned down before anybody asks who vouches for them.
+            _ => Distrust::UnknownAuthority,
+        },
+        rustls::Error::InvalidMessage(_) => Distrust::NotTls,
+        _ => Distrust::Other,
+    }
+}
+
 /// Loaded roots.
 #[derive(Debug, Clone)]
 pub(super) struct Trust(ClientConfig);
