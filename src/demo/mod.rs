@@ -91,6 +91,10 @@ pub struct Options {
     pub require_user_agent: bool,
     /// Answers 401 to a token request that is a form, as some self-managed installations do.
     pub refuse_form: bool,
+    /// Answers 415 to a token request that is JSON, as a gateway that only knows OAuth does.
+    pub refuse_json: bool,
+    /// Has the public API at `/api/public/v1` alone, as self-managed servers do: `/v1` is an unknown path.
+    pub self_managed_only: bool,
     /// How many rows there are.
     pub sizes: Sizes,
     /// Rows are the same for the same seed and sizes, apart from their times.
@@ -120,6 +124,8 @@ impl Default for Options {
             link_base: None,
             require_user_agent: false,
             refuse_form: false,
+            refuse_json: false,
+            self_managed_only: false,
             sizes: Sizes::default(),
             seed: 1,
             job_duration: Duration::from_secs(8),

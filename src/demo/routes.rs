@@ -17,7 +17,9 @@ const MAX_BODY: usize = 10 * 1024 * 1024;
 pub(super) fn router(world: &Arc<World>) -> Router {
     let mut guarded = Router::new();
     let mut open = Router::new();
-    for prefix in ["/v1", "/api/public/v1"] {
+    let prefixes: &[&str] =
+        if world.options.self_managed_only { &["/api/public/v1"] } else { &["/v1", "/api/public/v1"] };
+    for prefix in prefixes {
         guarded = guarded.merge(api(prefix));
         open = open
             .route(&format!("{prefix}/applications/token"), post(token::public))

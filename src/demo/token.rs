@@ -132,6 +132,10 @@ fn read(headers: &HeaderMap, body: &[u8], forms: bool) -> Result<Request, Unread
 fn refusal(world: &World, uri: &Uri, request: Result<Request, Unreadable>) -> Option<(Refused, Response)> {
     let bad_request = |error| framework(StatusCode::BAD_REQUEST, "Bad Request", error, uri);
     let request = match request {
+        Ok(request) if world.options.refuse_json && !request.form => Err(Unreadable::MediaType),
+        other => other,
+    };
+    let request = match request {
         Ok(request) => request,
         Err(Unreadable::Body) => return Some((Refused::Malformed, bad_request("body is not accepted"))),
         Err(Unreadable::MediaType) => {
