@@ -19,6 +19,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod diagnose;
 pub mod guard;
 pub mod mint;
 pub mod outbound;

@@ -12,7 +12,7 @@ use crate::config::keys::{Flag, KEYS, Key, Kind};
 use crate::config::{Flags, is_local};
 
 /// Every subcommand.
-pub(super) const COMMANDS: [&str; 6] = ["serve", "demo", "check", "export", "healthcheck", "help"];
+pub(super) const COMMANDS: [&str; 7] = ["serve", "demo", "check", "doctor", "export", "healthcheck", "help"];
 
 const CONFIG: &str = "config";
 const STDIN: &str = "client-secret-stdin";
@@ -20,6 +20,8 @@ pub(super) const TOKEN_LIFETIME: &str = "token-lifetime";
 pub(super) const READY: &str = "ready";
 pub(super) const DOCUMENT: &str = "DOCUMENT";
 pub(super) const DOTENV: &str = "dotenv";
+pub(super) const URL: &str = "url";
+pub(super) const JSON: &str = "json";
 
 const ABOUT: &str = "\
 kubectl proxy for the Airbyte API: requests without a token go in, Airbyte's answers come out.
@@ -77,6 +79,7 @@ pub(super) fn command() -> Command {
             Command::new("check")
                 .about("Tell every configuration problem, or the effective settings and their sources"),
         )
+        .subcommand(doctor())
         .subcommand(export())
         .subcommand(
             Command::new("healthcheck")
@@ -98,6 +101,18 @@ fn export() -> Command {
     Command::new("export")
         .about("Print a document for other tools, with the address of this proxy in it")
         .args([document, dotenv])
+}
+
+fn doctor() -> Command {
+    let json = Arg::new(JSON).long(JSON).action(ArgAction::SetTrue).help("Tell it to programs, in JSON");
+    Command::new("doctor")
+        .about("Find out why there are no tokens, and what to write; exit code 0, or 1 if something is wrong")
+        .arg(url("Airbyte's URL, as far as you know it, instead of the configured one"))
+        .arg(json)
+}
+
+fn url(help: &'static str) -> Arg {
+    Arg::new(URL).long(URL).value_name("URL").help(help)
 }
 
 fn config() -> Arg {

@@ -14,6 +14,7 @@ use crate::secret::Secret;
 mod args;
 mod check;
 mod demo;
+mod doctor;
 mod export;
 mod healthcheck;
 mod output;
@@ -45,6 +46,7 @@ pub fn run(args: Vec<OsString>, env: &Environment) -> ExitCode {
         Some(("demo", matches)) => demo::run(matches, env),
         Some(("check", matches)) => check::run(matches, env),
         Some(("export", matches)) => export::run(matches, env),
+        Some(("doctor", matches)) => doctor::run(matches, env),
         Some(("healthcheck", matches)) => healthcheck::run(matches, env),
         Some((_, matches)) => serve::run(matches, env),
         None => serve::run(&matches, env),

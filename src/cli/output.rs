@@ -10,6 +10,12 @@ pub(super) fn stdout(text: &str) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
+/// Writes `text`, which may be coloured, to stdout; the colours only where they are wanted.
+pub(super) fn coloured(text: &str) {
+    let mut out = anstream::stdout().lock();
+    let _ = write!(out, "{text}").and_then(|()| out.flush());
+}
+
 /// Writes `text` and a line break to stderr.
 pub(super) fn stderr(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");

@@ -203,7 +203,7 @@ fn word_at(text: &str) -> String {
     text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
-const ROOMS: [&str; 17] = [
+const ROOMS: [&str; 18] = [
     "airbyte",
     "app",
     "browser",
@@ -212,6 +212,7 @@ const ROOMS: [&str; 17] = [
     "config",
     "control",
     "demo",
+    "diagnose",
     "guard",
     "mint",
     "outbound",
@@ -256,6 +257,7 @@ fn arrows_point_down() {
             ],
         ),
         ("demo", &["airbyte", "clock", "secret"]),
+        ("diagnose", &["airbyte", "clock", "config", "mint", "outbound", "secret", "server", "token"]),
         (
             "config",
             &[
@@ -300,6 +302,7 @@ fn every_setting_that_anything_names_exists() {
         "docs/lists.md",
         "docs/clients.md",
         "docs/documents.md",
+        "docs/operations.md",
     ];
     let pages = pages.map(|page| (page.to_owned(), fs::read_to_string(root.join(page)).expect("a page")));
     let rooms = sources().into_iter().filter(|source| !source.path.contains("tests"));

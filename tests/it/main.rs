@@ -7,6 +7,7 @@
 //! * `claims`: what the documents promise is held by tests that exist
 //! * `clients`: curl, `HTTPie`, the SDK of Airbyte's course and what Terraform sends, with only the URL changed
 //! * `config`: what the user writes wrongly, the layers through the binary, the example file, `check`, `healthcheck`
+//! * `diagnose`: what `doctor` says of set-ups that do not work, and what `init` makes of a conversation
 //! * `differential`: every operation, with the proxy and without
 //! * `documents`: the `OpenAPI` document and the Postman collection, by tools from outside
 //! * `forwarding`: what reaches upstream, what reaches the caller, over HTTP/1.1 and plainly
@@ -33,6 +34,7 @@ mod browser;
 mod claims;
 mod clients;
 mod config;
+mod diagnose;
 mod differential;
 mod documents;
 mod forwarding;
