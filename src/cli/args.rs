@@ -12,7 +12,8 @@ use crate::config::keys::{Flag, KEYS, Key, Kind};
 use crate::config::{Flags, is_local};
 
 /// Every subcommand.
-pub(super) const COMMANDS: [&str; 7] = ["serve", "demo", "check", "doctor", "export", "healthcheck", "help"];
+pub(super) const COMMANDS: [&str; 8] =
+    ["serve", "demo", "init", "check", "doctor", "export", "healthcheck", "help"];
 
 const CONFIG: &str = "config";
 const STDIN: &str = "client-secret-stdin";
@@ -22,6 +23,8 @@ pub(super) const DOCUMENT: &str = "DOCUMENT";
 pub(super) const DOTENV: &str = "dotenv";
 pub(super) const URL: &str = "url";
 pub(super) const JSON: &str = "json";
+pub(super) const FORCE: &str = "force";
+pub(super) const SECRET_STORE: &str = "secret-store";
 
 const ABOUT: &str = "\
 kubectl proxy for the Airbyte API: requests without a token go in, Airbyte's answers come out.
@@ -75,6 +78,7 @@ pub(super) fn command() -> Command {
                 .args([config().hide(true), stdin().hide(true)])
                 .arg(demo_lifetime),
         )
+        .subcommand(init())
         .subcommand(
             Command::new("check")
                 .about("Tell every configuration problem, or the effective settings and their sources"),
@@ -101,6 +105,21 @@ fn export() -> Command {
     Command::new("export")
         .about("Print a document for other tools, with the address of this proxy in it")
         .args([document, dotenv])
+}
+
+fn init() -> Command {
+    let force = Arg::new(FORCE).long(FORCE).action(ArgAction::SetTrue).help("Replace files that are there");
+    let store = Arg::new(SECRET_STORE)
+        .long(SECRET_STORE)
+        .value_name("WHERE")
+        .value_parser(["auto", "keychain", "file"])
+        .help("Where the secret is kept: auto is the keychain where there is one, else a file");
+    Command::new("init")
+        .about(
+            "Ask for what is needed, try it, and write a configuration; flags given with it are written too",
+        )
+        .arg(url("Airbyte's URL, as far as you know it: https://airbyte.corp will do"))
+        .args([force, store])
 }
 
 fn doctor() -> Command {

@@ -32,7 +32,7 @@ pub(super) fn run(matches: &ArgMatches, env: &Environment) -> ExitCode {
             config: &loaded.config,
             rows: &loaded.rows,
             warnings: &loaded.warnings,
-            secret_place: &source.secret().place,
+            secret_place: Some(&source.secret().place),
             by_hand: by_hand.as_ref(),
         };
         diagnose::diagnose(&subject, &credentials, &Clock::system()).await.map_err(|error| {

@@ -17,6 +17,7 @@ mod demo;
 mod doctor;
 mod export;
 mod healthcheck;
+mod init;
 mod output;
 mod refuse;
 mod serve;
@@ -47,6 +48,7 @@ pub fn run(args: Vec<OsString>, env: &Environment) -> ExitCode {
         Some(("check", matches)) => check::run(matches, env),
         Some(("export", matches)) => export::run(matches, env),
         Some(("doctor", matches)) => doctor::run(matches, env),
+        Some(("init", matches)) => init::run(matches, env),
         Some(("healthcheck", matches)) => healthcheck::run(matches, env),
         Some((_, matches)) => serve::run(matches, env),
         None => serve::run(&matches, env),

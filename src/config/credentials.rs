@@ -61,7 +61,7 @@ pub(super) fn choose(
 }
 
 /// Folders whose files may be readable by others.
-pub(super) fn trusted(env: &Environment) -> Trusted {
+pub(crate) fn trusted(env: &Environment) -> Trusted {
     Trusted {
         credentials_directory: env.get(SYSTEMD).map(PathBuf::from),
         temporary: env.get("TMPDIR").map(PathBuf::from),

@@ -45,11 +45,15 @@ pub(crate) fn read(named: Option<&Path>, env: &Environment, problems: &mut Probl
 /// Where a file is looked for when none is named. Never in the current directory: a cloned repository must not be
 /// able to say where the secret is posted or which command prints it.
 pub(crate) fn default_paths(env: &Environment) -> Vec<PathBuf> {
+    user_path(env).into_iter().chain([PathBuf::from(SYSTEM_WIDE)]).collect()
+}
+
+/// The user's own.
+pub(crate) fn user_path(env: &Environment) -> Option<PathBuf> {
     // The XDG base directory specification tells to ignore a relative value.
     let absolute = |name| env.text(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let user = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")));
-    let user = user.map(|folder| folder.join("airbyte-proxy/config.toml"));
-    user.into_iter().chain([PathBuf::from(SYSTEM_WIDE)]).collect()
+    user.map(|folder| folder.join("airbyte-proxy/config.toml"))
 }
 
 type Found = Result<Option<(PathBuf, String)>, (PathBuf, Wrong)>;

@@ -2,6 +2,7 @@
 //!
 //! * `keys`: the one table of keys; `environment`, `file`: the layers; `raw`, `value`, `listen`: one value;
 //! * `settings`: the layers merged; `validate`: settings → [`Config`]; `credentials`: layers → a secret source;
+//! * `draft`: a file to be written;
 //! * `problem`: what is wrong, all of it at once; `warnings`: what is merely odd.
 //!
 //! Flag beats environment beats file beats default. This room reads files and runs nothing.
@@ -17,6 +18,7 @@ use crate::{guard, mint, proxy, server, telemetry, token};
 
 mod ceiling;
 mod credentials;
+mod draft;
 mod environment;
 mod file;
 pub mod keys;
@@ -31,10 +33,12 @@ mod value;
 mod warnings;
 
 pub use ceiling::CeilingFile;
+pub(crate) use credentials::trusted;
+pub use draft::Draft;
 pub use environment::Environment;
 pub use keys::{KEYS, Key};
 pub use problem::{Origin, Problem, Problems};
-pub(crate) use raw::masked;
+pub(crate) use raw::{masked, quoted};
 pub use validate::is_own;
 
 use file::File;
@@ -138,6 +142,26 @@ pub fn load_below(ceiling: &CeilingFile, flags: &Flags, env: &Environment) -> Re
     Ok(Loaded { config, credentials, warnings, rows, file: file.map(|file| file.path) })
 }
 
+/// What flags and variables say, for somebody who is about to write a file: none is read, and credentials are not asked
+/// for.
+pub fn load_unwritten(flags: &Flags, env: &Environment) -> Result<Loaded, Problems> {
+    let mut problems = Problems::default();
+    let mut settings = merged(None, flags, env, &mut problems);
+    let config = validate::build(&mut settings, env, &mut problems);
+    trusted_certificates(&settings, &mut problems);
+    let Some(config) = config.filter(|_| problems.is_empty()) else {
+        return Err(problems);
+    };
+    let warnings = warnings::all(&config, None, env);
+    Ok(Loaded { config, credentials: None, warnings, rows: rows(&settings, None), file: None })
+}
+
+/// Where a file is to be written: the one that is named, else the user's. None: there is no home.
+pub fn user_file(flags: &Flags, env: &Environment) -> Option<PathBuf> {
+    let named = flags.config.clone().or_else(|| env.get(settings::CONFIG_VARIABLE).map(PathBuf::from));
+    named.filter(|path| !path.as_os_str().is_empty()).or_else(|| file::user_path(env))
+}
+
 /// The configuration of a proxy whose upstream and credentials somebody else provides (`demo`): no file is read, and
 /// only listeners, limits, drain and logs may be set.
 pub fn load_local(flags: &Flags, env: &Environment) -> Result<Config, Problems> {
@@ -197,7 +221,6 @@ pub(crate) fn is_local(key: &Key) -> bool {
 
 /// Defaults, then file, environment, flags: each replaces what came before.
 fn layers(flags: &Flags, env: &Environment, problems: &mut Problems) -> (Settings, Option<File>) {
-    let mut settings = Settings::defaults(problems);
     let named = flags.config.clone().or_else(|| env.get(settings::CONFIG_VARIABLE).map(PathBuf::from));
     let file = if named.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
         let origin = Origin::Env(format!("--config or {}", settings::CONFIG_VARIABLE));
@@ -206,14 +229,19 @@ fn layers(flags: &Flags, env: &Environment, problems: &mut Problems) -> (Setting
     } else {
         file::read(named.as_deref(), env, problems)
     };
-    if let Some(file) = &file {
+    (merged(file.as_ref(), flags, env, problems), file)
+}
+
+fn merged(file: Option<&File>, flags: &Flags, env: &Environment, problems: &mut Problems) -> Settings {
+    let mut settings = Settings::defaults(problems);
+    if let Some(file) = file {
         settings.add_file(file, problems);
     }
     settings.add_environment(env, problems, |_| true);
     for (key, texts) in &flags.values {
         settings.add_texts(key, texts, Origin::Flag(key.flag()), problems);
     }
-    (settings, file)
+    settings
 }
 
 fn trusted_certificates(settings: &Settings, problems: &mut Problems) {

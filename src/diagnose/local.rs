@@ -29,7 +29,7 @@ pub(super) async fn look(subject: &Subject<'_>) -> Local {
         None => "the system's certificates".to_owned(),
     };
     local.rows.push(("trust", trust));
-    local.rows.push(("secret", format!("from {}", subject.secret_place)));
+    local.rows.extend(subject.secret_place.map(|place| ("secret", format!("from {place}"))));
     local
 }
 

@@ -19,7 +19,6 @@ use crate::secret::ClientCredentials;
 
 pub use examine::CannotAsk;
 pub use report::Report;
-pub use verdict::{Finding, Setting};
 pub use ways::Way;
 
 /// What is to be looked at.
@@ -31,8 +30,8 @@ pub struct Subject<'a> {
     pub rows: &'a [Row],
     /// What is odd about them.
     pub warnings: &'a [String],
-    /// Where the secret comes from.
-    pub secret_place: &'a str,
+    /// Where the secret comes from, where it was not just typed.
+    pub secret_place: Option<&'a str>,
     /// An Airbyte to look for instead of the one that is configured.
     pub by_hand: Option<&'a BaseUrl>,
 }

@@ -25,6 +25,7 @@ pub struct Report {
     asked: Vec<Asked>,
     token: Option<Token>,
     way: Option<Way>,
+    rejected: bool,
     /// What to write so that the proxy takes the way that works; only where somebody named the place by hand.
     advice: Vec<Setting>,
     wrong: Vec<Finding>,
@@ -73,6 +74,7 @@ impl Report {
             asked: examined.attempts.iter().map(Asked::new).collect(),
             token,
             way,
+            rejected: examined.rejected.is_some(),
             advice,
             wrong,
             remarks,
@@ -87,11 +89,6 @@ impl Report {
     /// The way by which a token came.
     pub fn way(&self) -> Option<&Way> {
         self.way.as_ref()
-    }
-
-    /// What is wrong, the worst first.
-    pub fn wrong(&self) -> &[Finding] {
-        &self.wrong
     }
 
     /// Everything, on 80 columns, coloured.
@@ -149,16 +146,14 @@ impl Report {
         text
     }
 
+    /// Whether the token endpoint has read id and secret and wants others.
+    pub fn is_rejected(&self) -> bool {
+        self.rejected
+    }
+
     /// The last word: what is wrong, and what to write.
-    pub fn end(&self) -> String {
-        let mut text = String::new();
-        for finding in &self.wrong {
-            let _ = write!(text, "{RED}wrong:{PLAIN} ");
-            let end = if finding.settings.is_empty() { "." } else { "; write into the configuration:" };
-            let fix = finding.fix.as_ref().map_or(String::new(), |fix| format!("; {fix}"));
-            wrapped_from(&mut text, 7, "", &format!("{}{fix}{end}", finding.what), 2);
-            settings(&mut text, &finding.settings);
-        }
+    fn end(&self) -> String {
+        let mut text = self.complaints();
         if self.wrong.is_empty() {
             let more = if self.advice.is_empty() { "." } else { "; write into the configuration:" };
             let _ = writeln!(
@@ -167,6 +162,19 @@ impl Report {
             );
         }
         settings(&mut text, &self.advice);
+        text
+    }
+
+    /// What is wrong, with what to write.
+    pub fn complaints(&self) -> String {
+        let mut text = String::new();
+        for finding in &self.wrong {
+            let _ = write!(text, "{RED}wrong:{PLAIN} ");
+            let end = if finding.settings.is_empty() { "." } else { "; write into the configuration:" };
+            let fix = finding.fix.as_ref().map_or(String::new(), |fix| format!("; {fix}"));
+            wrapped_from(&mut text, 7, "", &format!("{}{fix}{end}", finding.what), 2);
+            settings(&mut text, &finding.settings);
+        }
         text
     }
 

@@ -17,24 +17,24 @@ const LIVES_AGREE: i64 = 5;
 
 /// One thing that is wrong, and its remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub(super) struct Finding {
     /// Without a period.
-    pub what: String,
+    pub(super) what: String,
     /// What to do, without a period; none where writing the settings is all.
-    pub fix: Option<String>,
+    pub(super) fix: Option<String>,
     /// What to write.
-    pub settings: Vec<Setting>,
+    pub(super) settings: Vec<Setting>,
 }
 
 /// One line of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting {
+pub(super) struct Setting {
     /// `upstream.api_url`.
-    pub key: &'static str,
+    pub(super) key: &'static str,
     /// In TOML.
-    pub value: String,
+    pub(super) value: String,
     /// Where another value stands now that a file could not overrule: a variable or a flag.
-    pub set_by: Option<String>,
+    pub(super) set_by: Option<String>,
 }
 
 impl Setting {
@@ -277,9 +277,8 @@ fn rejected(subject: &Subject<'_>, way: &Way) -> Finding {
             way.token_url
         ),
         fix: Some(format!(
-            "put the pair of an application of this very Airbyte (User settings → Applications) where the \
-             secret comes from: {}",
-            subject.secret_place
+            "use the pair of an application of this very Airbyte (User settings → Applications){}",
+            subject.secret_place.map_or(String::new(), |place| format!("; the secret comes from {place}"))
         )),
         settings,
     }

@@ -14,12 +14,14 @@ mod keys;
 #[cfg(unix)]
 mod permissions;
 mod source;
+mod store;
 
 pub use command::CommandError;
 pub use content::InvalidContent;
 pub use file::{FileError, Trusted};
 pub use keys::{ClientKeys, KeysDir, KeysError, KeysFingerprint, KeysRead};
 pub use source::{Fingerprint, Half, Origin, SecretError, SecretErrorKind, Source};
+pub use store::{Keychain, KeychainError, write_private};
 
 /// A string that must not appear in any output. Zeroised when dropped.
 #[derive(Clone)]

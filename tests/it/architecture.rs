@@ -142,6 +142,7 @@ fn each_library_has_its_room() {
         ("axum::", &["control/", "demo/"][..]),
         ("reqwest::", &["mint/"]),
         ("clap::", &["cli/"]),
+        ("rpassword::", &["cli/init/"]),
         ("toml::", &["config/"]),
         ("flate2::", &["demo/", "proxy/lists/"]),
         ("rustls::", &["outbound/", "proxy/upstream/"]),

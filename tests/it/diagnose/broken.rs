@@ -78,7 +78,7 @@ async fn wrong_credentials_are_told_for_both_kinds_of_airbyte_and_asked_about_on
             .await;
         let what = "the client id or the client secret is wrong: http://";
         told(&ended, what, &[]);
-        let place = "where the secret comes from: AIRBYTE_CLIENT_SECRET.";
+        let place = "; the secret comes from AIRBYTE_CLIENT_SECRET.";
         assert!(flowing(&ended).contains(place), "{}", ended.stdout);
         assert_eq!(airbyte.handle().counts().token_requests, 1, "guessing");
     }

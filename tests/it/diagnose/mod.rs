@@ -2,10 +2,12 @@
 //!
 //! * `broken`: set-ups that do not work, and the remedy that is named for each
 //! * `report`: how it is told
+//! * `init`: a conversation, and what it leaves behind
 
 #![cfg(target_os = "linux")]
 
 mod broken;
+mod init;
 mod report;
 
 use airbyte_proxy::demo::Simulator;

@@ -77,6 +77,12 @@ impl Start {
         self
     }
 
+    /// In this folder, which stays when it ends.
+    pub(crate) fn within(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
     /// In front of `airbyte`, whose credentials it does not get.
     pub(crate) fn upstream(mut self, airbyte: &Simulator) -> Self {
         self.tokens.push(trace::Tokens::of(airbyte.handle()));
