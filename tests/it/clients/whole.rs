@@ -49,3 +49,21 @@ async fn what_terraform_sends_is_answered_under_the_base_url_for_whole_lists() {
     succeeds(Command::new("python3").arg(script("terraform.py")).args([&url, "--credentials"])).await;
     proxy.stop().await;
 }
+
+/// Not a test of anything but the script: what it prints is for docs/lists.md.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement: cargo test --test it clients::whole::what_it_saves -- --ignored --nocapture"]
+async fn what_it_saves_beside_the_sdks_own_loop() {
+    let Some(python) = crate::simulator::python() else { return };
+    let sizes = Sizes { jobs: 5000, ..Sizes::default() };
+    let latency = std::time::Duration::from_millis(50);
+    let airbyte = airbyte(Options { sizes, latency, ..Options::default() });
+    let proxy = in_front_of(&airbyte).at_its_own_level().start().await;
+    let mut command = Command::new(&python);
+    let ended =
+        command.arg(script("compare.py")).arg(proxy.url("/v1")).args(["--rows", "5000"]).output().await;
+    let ended = ended.expect("python");
+    println!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    assert!(ended.status.success());
+    proxy.stop().await;
+}
