@@ -7,7 +7,7 @@
 //! with the credentials of [`secret`], and both [`mint`] and [`proxy`] leave this machine by way of [`outbound`].
 //!
 //! [`cli`] reads the command line, [`config`] what the user wrote, and [`app`] puts the rooms together; [`demo`] is an
-//! Airbyte to try it against. [`airbyte`], [`clock`] and [`telemetry`] (the log) are below all of them.
+//! Airbyte to try it against. [`airbyte`], [`clock`] and [`telemetry`] (the log and the metrics) are below all of them.
 //!
 //! Who may know whom is in `docs/architecture.md`, and held against the sources by `tests/it/architecture.rs`.
 

@@ -46,9 +46,8 @@ const fn kind(
 macro_rules! table {
     ($($(#[$doc:meta])* $name:ident = $suffix:literal, $title:literal, $status:ident, $error:literal;)*) => {
         $($(#[$doc])* pub const $name: Kind = kind($suffix, $title, StatusCode::$status, $error);)*
-        /// Every kind, for the tests that hold the documentation against it.
-        #[cfg(test)]
-        const ALL: &[Kind] = &[$($name),*];
+        /// Every kind.
+        pub(crate) const ALL: &[Kind] = &[$($name),*];
     };
 }
 

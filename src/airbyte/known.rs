@@ -1,5 +1,4 @@
-//! What the guard and the log have to know of Airbyte's two APIs: what hands out credentials, what only reads, what
-//! clients call, which parts of a path are names and which are ids.
+//! What the guard has to know of Airbyte's two APIs: what hands out credentials, what only reads, what clients call.
 
 /// Methods that only read, by definition (RFC 9110 §9.2.1) and in Airbyte's public API in fact.
 pub(crate) fn only_reads(method: &http::Method) -> bool {
@@ -143,51 +142,9 @@ static RESOURCES: [&str; 18] = [
     "workspaces",
 ];
 
-/// The shape of a path of the public API: everything that is no name becomes `{id}`, so that the log and the metrics
-/// have few different ones and none that a caller made up. Begins with the `/v1` that `path` is below.
-pub(crate) fn shape(path: &str) -> String {
-    const MOST: usize = 6;
-    const BASE: &str = "/v1";
-    let mut shape = String::with_capacity(BASE.len() + path.len());
-    shape.push_str(BASE);
-    for segment in path.split('/').filter(|s| !s.is_empty()).take(MOST) {
-        shape.push('/');
-        let known = RESOURCES.contains(&segment) || PARTS.contains(&segment);
-        shape.push_str(if known { segment } else { "{id}" });
-    }
-    shape
-}
-
-/// Names behind the first segment of a path of the public API.
-static PARTS: [&str; 10] = [
-    "callback",
-    "declarative_sources",
-    "definitions",
-    "initiateOAuth",
-    "members",
-    "oauthCredentials",
-    "scoped_token",
-    "token",
-    "v1",
-    "widget_token",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_shape_has_no_ids() {
-        for (path, expected) in [
-            ("/workspaces", "/v1/workspaces"),
-            ("/jobs/17", "/v1/jobs/{id}"),
-            ("/groups/3f/members/x%20y", "/v1/groups/{id}/members/{id}"),
-            ("/a/b/c/d/e/f/g/h", "/v1/{id}/{id}/{id}/{id}/{id}/{id}"),
-            ("", "/v1"),
-        ] {
-            assert_eq!(shape(path), expected, "{path}");
-        }
-    }
 
     #[test]
     fn operations_are_sorted_and_their_reads_are_named_so() {

@@ -8,6 +8,7 @@ pub(crate) mod lists;
 mod openapi;
 pub mod paths;
 mod postman;
+pub(crate) mod shapes;
 
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use openapi::openapi;

@@ -23,9 +23,10 @@ use crate::guard::{self, Guard, Keys};
 use crate::mint::{self, HttpMinter};
 use crate::outbound::{Outbound, OutboundError};
 use crate::proxy::upstream::SetupError;
-use crate::proxy::{Proxy, Shared};
+use crate::proxy::{self, Proxy, Shared};
 use crate::secret::{ClientKeys, KeysDir, KeysError, KeysFingerprint, KeysRead, Source};
 use crate::server::{self, BindError, Bound, Drained, Listen, Stop};
+use crate::telemetry::metrics::{Format, Metrics, Token};
 use crate::token::{Health, Keeper, TokenHandle};
 
 /// The daemon, bound to its addresses and not yet serving.
@@ -141,16 +142,19 @@ impl App {
         let outbound = Outbound::new(&targets, upstream.ca_file.as_deref(), &upstream.proxy)?;
         let minter = HttpMinter::new(config.mint.clone(), &outbound)?;
         let (keeper, tokens) = Keeper::new(config.token, clock.clone(), Jitter::random(), Arc::new(minter));
+        let keys = config.keys.clone().map(KeyRing::read).transpose()?;
+        let guard = guard(config, keys.as_ref().map(|ring| ring.keys.clone()));
+        let metrics = Arc::new(Metrics::new(proxy::labels(&guard), clock.now()));
+        let (state, connections) = (Arc::clone(&metrics), metrics.connections());
         let control = Control::new(State {
             tokens: tokens.clone(),
             stop: stop.clone(),
             public_url: config.proxy.lists.public_url.clone(),
+            metrics: state,
         });
-        let keys = config.keys.clone().map(KeyRing::read).transpose()?;
-        let guard = guard(config, keys.as_ref().map(|ring| ring.keys.clone()));
-        let shared = Arc::new(Shared::new(&config.proxy, tokens.clone(), guard, control));
+        let shared = Arc::new(Shared::new(&config.proxy, tokens.clone(), guard, control, metrics));
         let proxy = Proxy::new(shared, upstream, &outbound, &keeper.resumed())?;
-        let bound = server::bind(&config.server).await?;
+        let bound = server::bind(&config.server).await?.counting(connections);
         told_of_files(bound.file_limit(), config.server.max_connections);
         let app = Self { bound, proxy, keeper, tokens, credentials, keys, clock, stop };
         app.refuse_itself(config)?;
@@ -318,6 +322,7 @@ struct State {
     tokens: TokenHandle,
     stop: Stop,
     public_url: Option<BaseUrl>,
+    metrics: Arc<Metrics>,
 }
 
 impl ControlState for State {
@@ -343,5 +348,23 @@ impl ControlState for State {
                 next_attempt_in: token.next_attempt,
             },
         }
+    }
+
+    fn metrics(&self, format: Format) -> String {
+        let mints = self.tokens.mints();
+        self.metrics.report(
+            format,
+            &Token {
+                state: self.readiness().status.as_str(),
+                expires_in: self.tokens.status().expires_in.unwrap_or_default(),
+                last_success: mints.last_success,
+                mints: [
+                    ("granted", mints.granted),
+                    ("rejected", mints.rejected),
+                    ("misconfigured", mints.misconfigured),
+                    ("transient", mints.transient),
+                ],
+            },
+        )
     }
 }

@@ -1,4 +1,5 @@
-//! The `/-/` routes: what this is, whether it lives, whether it is ready, and documents for other tools.
+//! The `/-/` routes: what this is, whether it lives, whether it is ready, what it has counted, and documents for other
+//! tools.
 //!
 //! Built on axum, which is not on the path of a forwarded request. Nothing here acts on anything; the guard has
 //! decided who may ask before a request gets here.
@@ -9,7 +10,7 @@ use axum::Router;
 pub use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, LOCATION, SERVER, VARY,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, LOCATION, SERVER, VARY,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -21,6 +22,7 @@ use crate::airbyte::BaseUrl;
 use crate::browser::{self, wants_page};
 use crate::guard::FAVICON;
 use crate::problem::{METHOD_NOT_ALLOWED, Problem, UNKNOWN_PATH};
+use crate::telemetry::metrics::Format;
 
 mod documents;
 mod pages;
@@ -35,6 +37,9 @@ pub trait ControlState: Send + Sync + 'static {
 
     /// `public_url`: the address under which people know us, where it is another one than they used.
     fn public_url(&self) -> Option<&BaseUrl>;
+
+    /// What has been counted so far.
+    fn metrics(&self, format: Format) -> String;
 }
 
 /// Answers the control routes. Cloning is a reference count.
@@ -56,6 +61,7 @@ impl Control {
             .route("/-/ready", get(ready))
             .route("/-/openapi.json", get(documents::openapi))
             .route("/-/postman_collection.json", get(documents::postman))
+            .route("/-/metrics", get(metrics))
             // Nothing to show, and nothing that would have to be told as an error at each visit.
             .route(FAVICON, get(async || StatusCode::NO_CONTENT))
             .method_not_allowed_fallback(method_not_allowed)
@@ -104,6 +110,12 @@ async fn live() -> Response {
 async fn ready(State(state): State<Shared>) -> Response {
     let readiness = state.readiness();
     (readiness.status_code(), [(CONTENT_TYPE, "application/json")], readiness.to_json()).into_response()
+}
+
+async fn metrics(State(state): State<Shared>, headers: HeaderMap) -> Response {
+    let accept = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let format = Format::preferred(accept);
+    ([(CONTENT_TYPE, format.content_type()), (VARY, "accept")], state.metrics(format)).into_response()
 }
 
 async fn root(State(state): State<Shared>, headers: HeaderMap) -> Response {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::http::header::ACCEPT;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
 
@@ -17,6 +16,10 @@ impl ControlState for Told {
 
     fn public_url(&self) -> Option<&BaseUrl> {
         self.1.as_ref()
+    }
+
+    fn metrics(&self, format: Format) -> String {
+        format!("{format:?}\n")
     }
 }
 
@@ -58,6 +61,7 @@ async fn every_answer_is_kept_from_caches_and_other_sites() {
         ("/-/ready", "*/*"),
         ("/-/openapi.json", "*/*"),
         ("/-/postman_collection.json", BROWSER),
+        ("/-/metrics", "*/*"),
         ("/-/x", "*/*"),
     ] {
         let (head, _) = ask(well(), "GET", path, accept).await;

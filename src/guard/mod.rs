@@ -219,6 +219,11 @@ impl Guard {
         self.keys.is_some() && matches!(peer, Peer::Tcp { .. })
     }
 
+    /// Every rule that can refuse, as [`Refusal::rule`] names it.
+    pub fn rules(&self) -> Vec<String> {
+        refusal::RULES.iter().map(|rule| (*rule).to_owned()).chain(self.policy.labels()).collect()
+    }
+
     /// Whether answers differ by `Origin`, so that a cache must know.
     pub fn varies_by_origin(&self) -> bool {
         !self.origins.allowed.is_empty()

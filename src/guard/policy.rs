@@ -210,6 +210,17 @@ impl Policy {
             })
     }
 
+    /// The rules that can refuse, as refusals name them.
+    pub(super) fn labels(&self) -> Vec<String> {
+        let denials = |rules: &[Rule], capped| {
+            let denials = rules.iter().enumerate().filter(|(_, rule)| !rule.allows);
+            denials.map(|(number, _)| label(number, capped)).collect::<Vec<_>>()
+        };
+        let mut labels = denials(&self.rules, false);
+        labels.extend(self.ceiling.iter().flat_map(|ceiling| denials(&ceiling.rules, true)));
+        labels
+    }
+
     /// Decides.
     pub(super) fn check(&self, asked: Asked<'_>) -> Result<(), Refusal> {
         check_access(self.access, asked, None)?;
@@ -309,14 +320,17 @@ fn beyond(access: Access, asked: Asked<'_>, capped_by: Option<&str>) -> Refusal 
 // === rules ===
 
 fn denied_by(number: usize, rule: &Rule, asked: Asked<'_>, capped_by: Option<&str>) -> Refusal {
-    let label = if capped_by.is_some() { "policy ceiling rules" } else { "policy.rules" };
     let detail = match capped_by {
         Some(_) => format!("{asked}: rule {number} says \"{rule}\"{}", Capped(capped_by)),
         None => format!(
             "{asked}: policy.rules[{number}] says \"{rule}\"; an allow rule before it would let this pass",
         ),
     };
-    Refusal::new(problem::PATH_NOT_ALLOWED, format!("{label}[{number}]"), detail)
+    Refusal::new(problem::PATH_NOT_ALLOWED, label(number, capped_by.is_some()), detail)
+}
+
+fn label(number: usize, capped: bool) -> String {
+    format!("{}[{number}]", if capped { "policy ceiling rules" } else { "policy.rules" })
 }
 
 fn credentials_are_capped(asked: Asked<'_>, source: &str) -> Refusal {

@@ -8,6 +8,26 @@ use http::header::{self, HeaderValue};
 use super::keys::Client;
 use crate::problem::{KEY_REQUIRED, Kind, Problem};
 
+/// Every rule that can refuse, but for those of the policy, which are numbered.
+pub(super) static RULES: [&str; 16] = [
+    "peer",
+    "limit",
+    "method",
+    "rfc9110",
+    "rfc9112",
+    "target",
+    "upgrade",
+    "unknown path",
+    "default denial",
+    "policy ceiling",
+    "read_only",
+    "policy.preset",
+    "guard.allowed_hosts",
+    "guard.allowed_origins",
+    "guard.keys_dir",
+    "upstream.config_api_url",
+];
+
 /// A request that goes no further, and why.
 ///
 /// Nothing in it comes from a query, a body or a credential, and all text from the client in it is visible ASCII.

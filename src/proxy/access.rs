@@ -1,54 +1,60 @@
 //! What is known about one request, told once, when its response has ended.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
 
 use super::authorize::Authorized;
+use super::labels;
 use super::replay::Source;
-use crate::airbyte::known;
 use crate::clock::Stopwatch;
-use crate::guard::{Admitted, Api, Client, Refusal, Route};
+use crate::guard::{Admitted, Client, Refusal};
 use crate::telemetry::Access;
+use crate::telemetry::metrics::{By, Finished, Shard};
 
 /// nginx's convention for a caller that left before there was an answer.
 const CLIENT_LEFT: u16 = 499;
 
-/// Collects; dropping it writes the access event.
+/// Collects; dropping it counts the request and writes the access event.
 #[derive(Debug)]
 pub(super) struct Record {
     started: Stopwatch,
+    /// Whether there will be an event.
     enabled: bool,
+    shard: Arc<Shard>,
     method: Method,
-    route: Cow<'static, str>,
+    route: usize,
     status: u16,
+    by: By,
     upstream: Option<Duration>,
     sending: Option<Source>,
     bytes_out: u64,
-    rows: Option<u64>,
+    /// Rows and pages, of a whole list.
+    walked: Option<(u64, u64)>,
     generation: Option<u64>,
     replayed: bool,
     error: Option<&'static str>,
     client: Option<Client>,
-    /// Which rule of the guard refused. As many as there are settings and rules of the policy.
-    rule: Option<Cow<'static, str>>,
+    /// Which rule refused, by its number.
+    rule: Option<usize>,
     complete: bool,
 }
 
 impl Record {
-    pub(super) fn start(method: &Method) -> Self {
+    pub(super) fn start(method: &Method, shard: &Arc<Shard>) -> Self {
         Self {
             started: Stopwatch::start(),
             enabled: Access::enabled(),
+            shard: Arc::clone(shard),
             method: method.clone(),
-            // Refused before it was known.
-            route: "-".into(),
+            route: labels::NOWHERE,
             status: CLIENT_LEFT,
+            by: By::Nobody,
             upstream: None,
             sending: None,
             bytes_out: 0,
-            rows: None,
+            walked: None,
             generation: None,
             replayed: false,
             error: None,
@@ -60,44 +66,29 @@ impl Record {
 
     /// Who may go on, and where to.
     pub(super) fn admitted(&mut self, admitted: &Admitted, path: &str) {
+        self.route = labels::route(admitted.route, path);
         if self.enabled {
             self.client.clone_from(&admitted.client);
-            self.route(admitted.route, path);
         }
     }
 
     /// Who may not, and why.
     pub(super) fn refused(&mut self, refusal: &Refusal) {
+        self.rule = Some(self.shard.rule_number(refusal.rule()));
         if self.enabled {
             self.client = refusal.client().cloned();
-            self.rule = Some(refusal.rule().to_owned().into());
         }
     }
 
     /// By a rule that is no refusal of the guard's.
     pub(super) fn denied(&mut self, kind: &'static str, rule: &'static str) {
         self.error = Some(kind);
-        self.rule = Some(rule.into());
+        self.rule = Some(self.shard.rule_number(rule));
     }
 
     /// The key was in the body.
     pub(super) fn client(&mut self, client: Client) {
         self.client = Some(client);
-    }
-
-    /// Without ids: they are the business of whoever asked.
-    fn route(&mut self, route: Route, path: &str) {
-        self.route = match route {
-            Route::Root => "/".into(),
-            Route::Control => "/-/".into(),
-            Route::Token => "token".into(),
-            Route::Asterisk => "*".into(),
-            Route::Api { api: Api::Public, prefix, .. } => {
-                known::shape(path.get(prefix..).unwrap_or_default()).into()
-            }
-            // The guard lets only operations through whose paths are names throughout.
-            Route::Api { api: Api::Config, .. } => path.to_owned().into(),
-        };
     }
 
     pub(super) fn answered_by_upstream(&mut self, answered: &Authorized, body: &Source) {
@@ -109,10 +100,15 @@ impl Record {
 
     pub(super) fn answered(&mut self, status: StatusCode) {
         self.status = status.as_u16();
+        if self.by == By::Nobody {
+            self.by = if self.upstream.is_some() { By::Airbyte } else { By::Proxy };
+        }
     }
 
+    /// The answer will be ours, whatever upstream has said.
     pub(super) fn problem(&mut self, kind: &'static str) {
         self.error = Some(kind);
+        self.by = By::Proxy;
     }
 
     pub(super) fn sent(&mut self, bytes: usize) {
@@ -120,8 +116,8 @@ impl Record {
     }
 
     /// Of a whole list, so far.
-    pub(super) fn rows(&mut self, rows: u64) {
-        self.rows = Some(rows);
+    pub(super) fn walked(&mut self, rows: u64, pages: u64) {
+        self.walked = Some((rows, pages));
     }
 
     pub(super) fn complete(&mut self) {
@@ -135,24 +131,41 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        let duration = self.started.elapsed();
+        let bytes_in = self.sending.as_ref().map_or(0, Source::bytes);
+        let left = (!self.complete).then_some(labels::CALLER_LEFT);
+        let error = self.error.or(left);
+        self.shard.count(&Finished {
+            method: self.method.as_str(),
+            route: self.route,
+            status: self.status,
+            by: self.by,
+            duration,
+            upstream: self.upstream,
+            bytes_in,
+            bytes_out: self.bytes_out,
+            replayed: self.replayed,
+            walked: self.walked,
+            error,
+            rule: self.rule,
+        });
         if !self.enabled {
             return;
         }
-        let left = (!self.complete).then_some("caller-left");
         Access {
             method: self.method.as_str(),
-            route: &self.route,
+            route: self.shard.route(self.route),
             status: self.status,
-            duration: self.started.elapsed(),
+            duration,
             upstream: self.upstream,
-            bytes_in: self.sending.as_ref().map_or(0, Source::bytes),
+            bytes_in,
             bytes_out: self.bytes_out,
-            rows: self.rows,
+            rows: self.walked.map(|(rows, _)| rows),
             generation: self.generation,
             replayed: self.replayed,
             client: self.client.as_ref().map(Client::name),
-            rule: self.rule.as_deref(),
-            error: self.error.or(left),
+            rule: self.rule.map(|rule| self.shard.rule(rule)),
+            error,
         }
         .emit();
     }

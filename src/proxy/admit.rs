@@ -15,7 +15,7 @@ use crate::server::Peer;
 
 #[derive(Debug)]
 pub(super) struct Admission {
-    under_way: AtomicUsize,
+    under_way: Arc<AtomicUsize>,
     most: usize,
     by_caller: Mutex<HashMap<Caller, usize>>,
 }
@@ -53,8 +53,9 @@ impl Caller {
 }
 
 impl Admission {
-    pub(super) fn new(most: usize) -> Self {
-        Self { under_way: AtomicUsize::new(0), most, by_caller: Mutex::default() }
+    /// Counts in `under_way`.
+    pub(super) fn new(most: usize, under_way: Arc<AtomicUsize>) -> Self {
+        Self { under_way, most, by_caller: Mutex::default() }
     }
 
     pub(super) fn admit(self: &Arc<Self>, caller: Option<Caller>) -> Result<Permit, Full> {
@@ -106,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_one_too_many_is_refused_and_room_returns() {
-        let admission = Arc::new(Admission::new(2));
+        let admission = Arc::new(Admission::new(2, Arc::default()));
         let (first, second) = (admission.admit(None), admission.admit(None));
         assert!(first.is_ok() && second.is_ok());
         assert_eq!(admission.admit(None).err(), Some(Full::All));
@@ -117,7 +118,7 @@ mod tests {
 
     #[test]
     fn one_caller_has_at_most_half_and_gives_it_back() {
-        let admission = Arc::new(Admission::new(4));
+        let admission = Arc::new(Admission::new(4, Arc::default()));
         let ask = |remote| admission.admit(caller(remote));
         let held = [ask("10.0.0.9:1"), ask("[::ffff:10.0.0.9]:2")];
         assert!(held.iter().all(Result::is_ok));

@@ -72,7 +72,7 @@ impl Body for Answer {
             }),
             Content::Whole(rest) => {
                 let frame = Pin::new(&mut **rest).poll_frame(cx);
-                record.rows(rest.rows());
+                record.walked(rest.rows(), rest.pages());
                 frame.map_err(|error| {
                     record.broke_off(error.kind());
                     error.into()

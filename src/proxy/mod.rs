@@ -12,6 +12,7 @@ mod authorize;
 mod cors;
 mod headers;
 mod idle;
+mod labels;
 pub mod lists;
 mod replay;
 mod target;
@@ -31,6 +32,7 @@ use self::admit::{Admission, Caller, Full};
 pub use self::answer::Answer;
 use self::answer::Content;
 use self::cors::Cors;
+pub use self::labels::labels;
 use self::lists::{Asked, Begun, Here, Lists};
 use self::replay::{Budget, Source};
 use self::upstream::{Origin, Outgoing, SetupError};
@@ -40,6 +42,7 @@ use crate::guard::{Api, Guard, Route};
 use crate::outbound::Outbound;
 use crate::problem::{self, Problem};
 use crate::server::{Handler, Peer};
+use crate::telemetry::metrics::{Metrics, Shard};
 use crate::token::TokenHandle;
 
 /// Validated settings of the stack.
@@ -82,18 +85,25 @@ pub struct Shared {
     via: [HeaderValue; 2],
     body_idle_timeout: Duration,
     lists: Lists,
+    metrics: Arc<Metrics>,
 }
 
 impl Shared {
-    /// Everything that is one per process.
-    pub fn new(config: &Config, tokens: TokenHandle, guard: Guard, control: Control) -> Self {
+    /// Everything that is one per process. `metrics` have the [`labels`] of `guard`.
+    pub fn new(
+        config: &Config,
+        tokens: TokenHandle,
+        guard: Guard,
+        control: Control,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let pseudonym = format!("airbyte-proxy-{:08x}", fastrand::u32(..));
         let via = ["1.0", "1.1"].map(|version| {
             HeaderValue::try_from(format!("{version} {pseudonym}"))
                 .unwrap_or(HeaderValue::from_static("1.1 airbyte-proxy"))
         });
         Self {
-            admission: Arc::new(Admission::new(config.max_in_flight)),
+            admission: Arc::new(Admission::new(config.max_in_flight, metrics.in_flight())),
             budget: Arc::new(Budget::new(config.replay_limit, config.replay_total)),
             tokens,
             guard,
@@ -102,6 +112,7 @@ impl Shared {
             via,
             body_idle_timeout: config.body_idle_timeout,
             lists: Lists::new(config.lists.clone()),
+            metrics,
         }
     }
 }
@@ -110,6 +121,8 @@ impl Shared {
 #[derive(Debug, Clone)]
 pub struct Proxy {
     shared: Arc<Shared>,
+    /// Where this worker counts.
+    shard: Arc<Shard>,
     api: Origin,
     config_api: Option<Origin>,
 }
@@ -124,7 +137,7 @@ impl Proxy {
     ) -> Result<Self, SetupError> {
         let origin = |url| Origin::new(url, config, outbound, resumed.clone());
         let config_api = config.config_api_url.as_ref().map(origin).transpose()?;
-        Ok(Self { shared, api: origin(&config.api_url)?, config_api })
+        Ok(Self { shard: shared.metrics.shard(), shared, api: origin(&config.api_url)?, config_api })
     }
 
     /// The same stack with connections of its own, for another worker.
@@ -132,6 +145,7 @@ impl Proxy {
     pub fn for_worker(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
+            shard: self.shared.metrics.shard(),
             api: self.api.with_own_pool(),
             config_api: self.config_api.as_ref().map(Origin::with_own_pool),
         }
@@ -252,7 +266,7 @@ impl Handler for Proxy {
     type Body = Answer;
 
     async fn handle(&self, peer: &Peer, request: Request<Incoming>) -> Response<Answer> {
-        let mut record = Record::start(request.method());
+        let mut record = Record::start(request.method(), &self.shard);
         let page = wants_page(request.headers());
         let cors = Cors::of(&self.shared.guard, request.headers());
         let body = !request.body().is_end_stream();
@@ -275,7 +289,7 @@ impl Handler for Proxy {
             problem::INTERNAL,
             "the request was given up because of a bug; others are not affected",
         );
-        let mut record = Record::start(&Method::default());
+        let mut record = Record::start(&Method::default(), &self.shard);
         record.problem(problem.kind.name);
         record.answered(problem.kind.status);
         problem.response(false).map(|bytes| Answer::new(Content::Own(Some(bytes)), record, None))

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,6 +11,7 @@ use tokio::net::TcpStream;
 use super::socket::{self, Listener};
 use super::worker::Worker;
 use super::{Config, Listen};
+use crate::telemetry::metrics::Connections;
 
 /// How long whoever holds our port has to say who it is.
 const INTRODUCTION: Duration = Duration::from_millis(300);
@@ -23,6 +25,7 @@ pub struct Bound {
     pub(super) config: Config,
     pub(super) listeners: Vec<Listener>,
     pub(super) workers: Vec<Worker>,
+    pub(super) connections: Arc<Connections>,
     file_limit: Option<u64>,
 }
 
@@ -30,6 +33,12 @@ impl Bound {
     /// The addresses that are listened on, with the ports the kernel chose.
     pub fn addresses(&self) -> Vec<Listen> {
         self.listeners.iter().map(Listener::address).collect()
+    }
+
+    /// Counts its clients there.
+    #[must_use]
+    pub fn counting(self, connections: Arc<Connections>) -> Self {
+        Self { connections, ..self }
     }
 
     /// How many files and sockets this process may have open; none where that is unlimited or unknown.
@@ -130,7 +139,7 @@ pub async fn bind(config: &Config) -> Result<Bound, BindError> {
         .map(Worker::start)
         .collect::<io::Result<_>>()
         .map_err(BindError::Workers)?;
-    Ok(Bound { config: config.clone(), listeners, workers, file_limit })
+    Ok(Bound { config: config.clone(), listeners, workers, connections: Arc::default(), file_limit })
 }
 
 /// IPv4 first: it is never the family that a machine lacks, so it chooses the port for both.

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::Peer;
 use crate::clock::Clock;
+use crate::telemetry::metrics::Connections;
 
 /// Counts open connections.
 ///
@@ -18,7 +19,7 @@ use crate::clock::Clock;
 #[derive(Debug)]
 pub(super) struct Limits {
     max: usize,
-    open: AtomicUsize,
+    count: Arc<Connections>,
     by_address: Mutex<HashMap<IpAddr, usize>>,
     empty: Notify,
     refused: Occasional,
@@ -32,10 +33,10 @@ pub(super) struct Slot {
 }
 
 impl Limits {
-    pub(super) fn new(max: usize) -> Arc<Self> {
+    pub(super) fn new(max: usize, count: Arc<Connections>) -> Arc<Self> {
         Arc::new(Self {
             max,
-            open: AtomicUsize::new(0),
+            count,
             by_address: Mutex::default(),
             empty: Notify::new(),
             refused: Occasional::new(),
@@ -45,9 +46,10 @@ impl Limits {
     /// A place for `peer`, or none, which is logged at most once a second.
     pub(super) fn take(self: &Arc<Self>, peer: &Peer) -> Option<Slot> {
         // The slot is dropped again, and so given back, on every way out that refuses.
-        let before = self.open.fetch_add(1, Ordering::Relaxed);
+        let before = self.count.open.fetch_add(1, Ordering::Relaxed);
         let mut slot = Slot { limits: Arc::clone(self), address: None };
         if before >= self.max {
+            self.count.refused.add(1);
             if let Some(refused) = self.refused.tell() {
                 tracing::warn!(
                     limit = self.max,
@@ -59,6 +61,7 @@ impl Limits {
         }
         if let Some(address) = peer.neighbour() {
             if !self.take_from(address) {
+                self.count.refused.add(1);
                 if let Some(refused) = self.refused.tell() {
                     let limit = self.share();
                     tracing::warn!(%address, limit, refused, "too many connections from one address; new ones are closed at once");
@@ -67,12 +70,13 @@ impl Limits {
             }
             slot.address = Some(address);
         }
+        self.count.accepted.add(1);
         Some(slot)
     }
 
     /// Connections open now.
     pub(super) fn open(&self) -> usize {
-        self.open.load(Ordering::Acquire)
+        self.count.open.load(Ordering::Acquire)
     }
 
     /// Returns when no connection is open.
@@ -112,7 +116,7 @@ impl Drop for Slot {
         if let Some(address) = self.address {
             self.limits.give_back(address);
         }
-        if self.limits.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.limits.count.open.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.limits.empty.notify_one();
         }
     }
@@ -155,12 +159,13 @@ mod tests {
 
     #[test]
     fn one_neighbour_holds_at_most_half_and_gives_it_back() {
-        let limits = Limits::new(4);
+        let limits = Limits::new(4, Arc::default());
         let held: Vec<_> = (1..=3).map(|port| limits.take(&peer(&format!("10.0.0.9:{port}")))).collect();
         assert_eq!(held.iter().flatten().count(), 2);
         let other = limits.take(&peer("10.0.0.8:1"));
         assert!(other.is_some());
         assert_eq!(limits.open(), 3);
+        assert_eq!((limits.count.accepted.get(), limits.count.refused.get()), (3, 1));
         drop((held, other));
         assert_eq!(limits.open(), 0);
         assert!(limits.by_address.lock().expect("whole").is_empty(), "addresses are forgotten");
@@ -168,7 +173,7 @@ mod tests {
 
     #[test]
     fn addresses_of_one_ipv6_network_are_one_neighbour_and_mapped_ones_are_ipv4() {
-        let limits = Limits::new(2);
+        let limits = Limits::new(2, Arc::default());
         let _first = limits.take(&peer("[2001:db8::1]:1")).expect("free");
         assert!(limits.take(&peer("[2001:db8::2]:1")).is_none());
         assert!(limits.take(&peer("[2001:db8:0:1::2]:1")).is_some());
@@ -178,7 +183,7 @@ mod tests {
 
     #[test]
     fn clients_of_this_machine_may_hold_all_and_no_more() {
-        let limits = Limits::new(2);
+        let limits = Limits::new(2, Arc::default());
         let held: Vec<_> = (1..=3).map(|port| limits.take(&peer(&format!("127.0.0.1:{port}")))).collect();
         assert_eq!(held.iter().flatten().count(), 2);
     }

@@ -23,8 +23,8 @@ impl Bound {
         H: Handler,
         F: FnMut(usize) -> H + Send + 'static,
     {
-        let Self { config, listeners, workers, .. } = self;
-        let limits = Limits::new(config.max_connections);
+        let Self { config, listeners, workers, connections, .. } = self;
+        let limits = Limits::new(config.max_connections, connections);
         let seats = seats(&workers, make, &config).await;
         let dealer = Arc::new(Dealer { seats, limits: Arc::clone(&limits), next: AtomicUsize::new(0) });
         let mut loops = JoinSet::new();

@@ -1,8 +1,9 @@
-//! Logs: human on a terminal, JSON otherwise; never blocks a request, never panics on a closed stream.
+//! Logs (human on a terminal, JSON otherwise; never blocks a request, never panics on a closed stream) and metrics.
 //!
 //! * `line`: one event → one line, with everything escaped that could fool a terminal or a reader of lines.
 //! * `sink`: lines → a bounded buffer → one thread → standard error.
 //! * [`Access`]: the one event per request.
+//! * [`metrics`]: what is counted, for Prometheus.
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::clock::Clock;
 
 mod access;
 mod line;
+pub mod metrics;
 mod sink;
 
 pub use access::Access;

@@ -1,7 +1,7 @@
 //! What the request path holds: answers from memory while a live token exists, asks the keeper otherwise.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -42,6 +42,49 @@ pub(super) struct Shared {
     pub(super) changed: watch::Sender<()>,
     pub(super) keeper: mpsc::UnboundedSender<Message>,
     pub(super) next_waiter: AtomicU64,
+    pub(super) tally: Tally,
+}
+
+/// What came of the attempts to mint.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) granted: AtomicU64,
+    pub(super) rejected: AtomicU64,
+    pub(super) misconfigured: AtomicU64,
+    pub(super) transient: AtomicU64,
+    /// On the wall clock, in milliseconds; zero if never.
+    pub(super) last_success: AtomicI64,
+}
+
+impl Tally {
+    pub(super) fn granted(&self, wall: i64) {
+        self.granted.fetch_add(1, Ordering::Relaxed);
+        self.last_success.store(wall, Ordering::Relaxed);
+    }
+
+    pub(super) fn failed(&self, kind: FailureKind) {
+        let counter = match kind {
+            FailureKind::Rejected => &self.rejected,
+            FailureKind::Misconfigured => &self.misconfigured,
+            FailureKind::Transient | FailureKind::ServerError => &self.transient,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// How many attempts to mint there were, by what came of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mints {
+    /// A token, or the one at hand again.
+    pub granted: u64,
+    /// The credentials were refused.
+    pub rejected: u64,
+    /// What answered is no token endpoint.
+    pub misconfigured: u64,
+    /// Anything that may pass.
+    pub transient: u64,
+    /// When there was a grant last, in milliseconds since the Unix epoch.
+    pub last_success: Option<i64>,
 }
 
 /// How the token is, for people and probes.
@@ -171,6 +214,20 @@ impl TokenHandle {
             next_attempt: view
                 .next_attempt
                 .map(|at| Duration::from_millis(u64::try_from(at.boot - now.boot).unwrap_or(0))),
+        }
+    }
+
+    /// How often a token was asked for.
+    pub fn mints(&self) -> Mints {
+        let tally = &self.shared.tally;
+        let number = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let last = tally.last_success.load(Ordering::Relaxed);
+        Mints {
+            granted: number(&tally.granted),
+            rejected: number(&tally.rejected),
+            misconfigured: number(&tally.misconfigured),
+            transient: number(&tally.transient),
+            last_success: (last > 0).then_some(last),
         }
     }
 

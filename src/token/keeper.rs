@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::Config;
 use super::grant::{Failure, FailureKind, Minter, Outcome};
-use super::handle::{Message, Reply, Shared, TokenHandle};
+use super::handle::{Message, Reply, Shared, Tally, TokenHandle};
 use super::lifecycle::{Action, Event, Lifecycle, Note, WaiterId};
 use crate::clock::{Clock, Jitter};
 use crate::secret::ClientCredentials;
@@ -50,6 +50,7 @@ impl Keeper {
             changed: watch::Sender::new(()),
             keeper,
             next_waiter: AtomicU64::new(0),
+            tally: Tally::default(),
         });
         let handle = TokenHandle::new(Arc::clone(&shared));
         let keeper = Self {
@@ -149,7 +150,21 @@ impl Keeper {
             Action::Refuse { waiter, error } => self.reply(waiter, Err(error)),
             Action::Promote { version } => self.credentials.retain(|v, _| *v >= version),
             Action::DropConnections => self.resumed.send_modify(|n| *n += 1),
-            Action::Note(note) => log(&note),
+            Action::Note(note) => {
+                self.count(&note);
+                log(&note);
+            }
+        }
+    }
+
+    /// Every attempt that comes to an end is noted once.
+    fn count(&self, note: &Note) {
+        match note {
+            Note::Minted { .. } | Note::SameToken => self.shared.tally.granted(self.clock.now().wall),
+            Note::Failed { failure, .. } | Note::CandidateRejected { failure } => {
+                self.shared.tally.failed(failure.kind);
+            }
+            _ => {}
         }
     }
 

@@ -15,7 +15,7 @@ mod policy;
 use std::time::Duration;
 
 pub use grant::{Failure, FailureKind, Grant, Minter, Outcome};
-pub use handle::{Health, Status, TokenHandle};
+pub use handle::{Health, Mints, Status, TokenHandle};
 pub use keeper::Keeper;
 pub use lease::{Lease, Unavailable, Why};
 

@@ -241,7 +241,7 @@ fn arrows_point_down() {
         ("mint", &["airbyte", "clock", "outbound", "secret", "telemetry", "token"]),
         ("server", &["clock", "telemetry"]),
         ("guard", &["airbyte", "problem", "server"]),
-        ("control", &["airbyte", "browser", "clock", "guard", "problem"]),
+        ("control", &["airbyte", "browser", "clock", "guard", "problem", "telemetry"]),
         (
             "proxy",
             &[

@@ -284,6 +284,9 @@ async fn compare(accept_encoding: Option<&str>) -> (usize, usize) {
         compared += 1;
         gzip += usize::from(answers[1].header("content-encoding") == Some("gzip"));
     }
+    let counted = twins.proxy.get("/-/metrics").await.text();
+    assert!(counted.contains("route=\"/v1/jobs/{id}\""), "{counted}");
+    assert!(!counted.contains("route=\"other\""), "every operation has a route of its own: {counted}");
     (compared, gzip)
 }
 

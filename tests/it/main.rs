@@ -15,6 +15,7 @@
 //! * `http2`: the same over HTTP/2 and TLS
 //! * `lists`: whole lists, and links that lead back
 //! * `load`: many connections while tokens are renewed
+//! * `metrics`: what is counted, and that it is what was done
 //! * `mint`: what the token endpoint can do to a request
 //! * `process`: the real binary: first contact, credentials, signals, streams, large bodies, the SDK
 //! * `secrets`: the scan of all output finds what it looks for
@@ -43,6 +44,7 @@ mod harness;
 mod http2;
 mod lists;
 mod load;
+mod metrics;
 mod mint;
 mod process;
 mod secrets;

@@ -54,11 +54,16 @@ type Verdict = Result<(), problem::Kind>;
 const PASS: Verdict = Ok(());
 
 fn verdict(guard: &Guard, peer: &Peer, head: &Parts) -> Verdict {
-    guard.check(peer, head).map(drop).map_err(|refusal| refusal.kind())
+    guard.check(peer, head).map(drop).map_err(|refusal| {
+        assert!(guard.rules().iter().any(|rule| rule == refusal.rule()), "not listed: {}", refusal.rule());
+        refusal.kind()
+    })
 }
 
 fn refusal(guard: &Guard, head: &Parts) -> Refusal {
-    guard.check(&loopback(), head).expect_err("refused")
+    let refusal = guard.check(&loopback(), head).expect_err("refused");
+    assert!(guard.rules().iter().any(|rule| rule == refusal.rule()), "not listed: {}", refusal.rule());
+    refusal
 }
 
 /// Method, target, fields, and what becomes of them.

@@ -32,6 +32,8 @@ pub(super) struct Walk {
     /// The last page, where only its bytes can tell that it is another one.
     anonymous: Option<Bytes>,
     pub(super) duplicates: u64,
+    /// Pages that were read so far, the empty one at the end among them.
+    pub(super) read: u64,
 }
 
 /// Which rows the last page held.
@@ -83,6 +85,7 @@ impl Walk {
             barren: 0,
             anonymous: None,
             duplicates: 0,
+            read: 0,
         }
     }
 
@@ -97,6 +100,7 @@ impl Walk {
                 Err(error) if error.may_be_the_end() && self.has_ended().await => return Ok(None),
                 page => page?,
             };
+            self.read += 1;
             if page.rows.is_empty() && !page.has_next {
                 return Ok(None);
             }

@@ -95,6 +95,7 @@ pub(in crate::proxy) struct Rest {
     step: Step,
     format: Format,
     rows: u64,
+    pages: u64,
 }
 
 enum Step {
@@ -117,12 +118,17 @@ fn on(mut walk: Walk) -> Step {
 
 impl Rest {
     fn of(walk: Walk, format: Format) -> Self {
-        Self { step: on(walk), format, rows: 0 }
+        Self { step: on(walk), format, rows: 0, pages: 0 }
     }
 
     /// Sent so far.
     pub(in crate::proxy) fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// Read of upstream so far.
+    pub(in crate::proxy) fn pages(&self) -> u64 {
+        self.pages
     }
 
     fn write(&mut self, new: &New) -> Bytes {
@@ -158,6 +164,7 @@ impl Rest {
     }
 
     fn walked(&mut self, walk: Walk, next: Result<Option<New>, PageError>) -> Result<Bytes, PageError> {
+        self.pages = walk.read;
         match next {
             Ok(Some(new)) => {
                 self.step = on(walk);

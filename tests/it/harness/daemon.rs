@@ -68,6 +68,7 @@ pub(crate) struct Settings {
     pub(crate) clock: Clock,
     pub(crate) credentials: ClientCredentials,
     pub(crate) mint: mint::Config,
+    pub(crate) workers: NonZeroUsize,
 }
 
 pub(crate) fn settings(api_url: &str) -> Settings {
@@ -80,6 +81,7 @@ pub(crate) fn settings(api_url: &str) -> Settings {
     Settings {
         upstream,
         mint,
+        workers: NonZeroUsize::MIN,
         proxy: proxy::Config::default(),
         guard: guard::Config::default(),
         clock: Clock::system(),
@@ -101,7 +103,7 @@ pub(crate) async fn start(settings: Settings) -> Daemon {
     let config = Config {
         server: server::Config {
             listen: vec![Listen::Tcp(([127, 0, 0, 1], 0).into())],
-            workers: NonZeroUsize::MIN,
+            workers: settings.workers,
             ..server::Config::default()
         },
         proxy: settings.proxy,
