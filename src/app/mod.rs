@@ -6,6 +6,7 @@
 mod credentials;
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,7 @@ use crate::guard::{self, Guard, Keys};
 use crate::mint::{self, HttpMinter};
 use crate::outbound::{Outbound, OutboundError};
 use crate::proxy::upstream::SetupError;
-use crate::proxy::{self, Proxy, Shared};
+use crate::proxy::{self, Probes, Proxy, Shared};
 use crate::secret::{ClientKeys, KeysDir, KeysError, KeysFingerprint, KeysRead, Source};
 use crate::server::{self, BindError, Bound, Drained, Listen, Stop};
 use crate::telemetry::metrics::{Format, Metrics, Token};
@@ -33,6 +34,7 @@ use crate::token::{Health, Keeper, TokenHandle};
 #[derive(Debug)]
 pub struct App {
     bound: Bound,
+    probes: Option<(Bound, Probes)>,
     proxy: Proxy,
     keeper: Keeper,
     tokens: TokenHandle,
@@ -49,6 +51,9 @@ pub enum StartError {
     /// An address cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// An address for probes cannot be had.
+    #[error("control.listen: {0}")]
+    Probes(BindError),
     /// There is no way out.
     #[error(transparent)]
     Outbound(#[from] OutboundError),
@@ -76,6 +81,7 @@ impl StartError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Bind(error) => error.hint(),
+            Self::Probes(_) => Some("name another place, or leave control.listen out".to_owned()),
             Self::Keys(error) => Some(error.hint().to_owned()),
             _ => None,
         }
@@ -83,7 +89,7 @@ impl StartError {
 
     /// Whether the user wrote something wrongly, rather than the machine having refused.
     pub fn is_configuration(&self) -> bool {
-        !matches!(self, Self::Bind(_))
+        !matches!(self, Self::Bind(_) | Self::Probes(_))
     }
 }
 
@@ -145,18 +151,20 @@ impl App {
         let keys = config.keys.clone().map(KeyRing::read).transpose()?;
         let guard = guard(config, keys.as_ref().map(|ring| ring.keys.clone()));
         let metrics = Arc::new(Metrics::new(proxy::labels(&guard), clock.now()));
-        let (state, connections) = (Arc::clone(&metrics), metrics.connections());
-        let control = Control::new(State {
+        let connections = metrics.connections();
+        let state = State {
             tokens: tokens.clone(),
             stop: stop.clone(),
             public_url: config.proxy.lists.public_url.clone(),
-            metrics: state,
-        });
+            metrics: Arc::clone(&metrics),
+        };
+        let control = Control::new(state.clone());
         let shared = Arc::new(Shared::new(&config.proxy, tokens.clone(), guard, control, metrics));
         let proxy = Proxy::new(shared, upstream, &outbound, &keeper.resumed())?;
         let bound = server::bind(&config.server).await?.counting(connections);
         told_of_files(bound.file_limit(), config.server.max_connections);
-        let app = Self { bound, proxy, keeper, tokens, credentials, keys, clock, stop };
+        let probes = probes(config, state).await?;
+        let app = Self { bound, probes, proxy, keeper, tokens, credentials, keys, clock, stop };
         app.refuse_itself(config)?;
         Ok(app)
     }
@@ -164,6 +172,11 @@ impl App {
     /// Where it listens.
     pub fn addresses(&self) -> Vec<Listen> {
         self.bound.addresses()
+    }
+
+    /// Where it answers probes besides.
+    pub fn probe_addresses(&self) -> Vec<Listen> {
+        self.probes.as_ref().map(|(bound, _)| bound.addresses()).unwrap_or_default()
     }
 
     /// The token, for whoever shows how it is.
@@ -177,13 +190,20 @@ impl App {
     /// A task of ours that ends before that begins the drain: without it, the daemon would go on and serve errors, or
     /// yesterday's keys, until somebody noticed.
     pub async fn run(self, reload: Arc<Notify>) -> Result<Drained, Fallen> {
-        let Self { bound, proxy, keeper, tokens, credentials, keys, clock, stop } = self;
+        let Self { bound, probes, proxy, keeper, tokens, credentials, keys, clock, stop } = self;
         let mut tasks = Tasks::default();
         tasks.start(KEEPER, keeper.run());
         if let Some(ring) = keys {
             tasks.start("client keys", ring.renew(clock.clone()));
         }
         tasks.start("credentials", credentials::provide(credentials, tokens.clone(), clock, reload));
+        if let Some((bound, probes)) = probes {
+            // Of its own, so that it goes on until everything else has ended.
+            let stop = Stop::new();
+            tasks.start("probes", async move {
+                let _ = bound.serve(move |_| probes.clone(), stop).await;
+            });
+        }
         let worker = move |_| {
             let proxy = proxy.for_worker();
             proxy.warm();
@@ -211,7 +231,7 @@ impl App {
 
     /// Again, although the configuration was looked at for this: now the ports are known that the kernel chose.
     fn refuse_itself(&self, config: &Config) -> Result<(), StartError> {
-        let ours = self.addresses();
+        let ours = [self.addresses(), self.probe_addresses()].concat();
         let upstream = &config.upstream;
         let urls = [
             ("upstream.api_url", Some(&upstream.api_url)),
@@ -225,6 +245,27 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// Clients of the listener for probes at the same time. They are few, and must not take up what is for others.
+const PROBE_CONNECTIONS: usize = 128;
+
+/// The listener for probes, on a thread of its own: it answers however busy the others are.
+async fn probes(config: &Config, state: State) -> Result<Option<(Bound, Probes)>, StartError> {
+    if config.probes.is_empty() {
+        return Ok(None);
+    }
+    let server = server::Config {
+        listen: config.probes.clone(),
+        workers: NonZeroUsize::MIN,
+        max_connections: PROBE_CONNECTIONS,
+        ..config.server.clone()
+    };
+    let bound = server::bind(&server).await.map_err(StartError::Probes)?;
+    for address in bound.addresses() {
+        tracing::info!(address = %address, "answering probes");
+    }
+    Ok(Some((bound, Probes::new(Control::probes(state)))))
 }
 
 /// Says how many files may be open: a connection is one, and a limit that can never be reached protects nobody.
@@ -318,6 +359,7 @@ fn own_uid() -> Vec<u32> {
 }
 
 /// What the `/-/` routes tell.
+#[derive(Clone)]
 struct State {
     tokens: TokenHandle,
     stop: Stop,

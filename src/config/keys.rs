@@ -216,6 +216,9 @@ pub const KEYS: &[Key] = &[
     row("limits.replay_total", Kind::Size(64 * GIB), Some("64MiB"), Hidden,
         "Memory for all kept bodies together"),
 
+    row("control.listen", Kind::Listen, None, Hidden,
+        "Where to answer probes and Prometheus besides, without keys; proxies nothing"),
+
     row("drain.delay", Kind::Duration(Duration::ZERO, secs(3600)), Some("0s"), Hidden,
         "After SIGTERM, how long to go on accepting while readiness is already false"),
     row("drain.grace", Kind::Duration(Duration::ZERO, secs(86_400)), Some("25s"), Hidden,

@@ -52,6 +52,8 @@ use value::Value;
 pub struct Config {
     /// Listeners, connections, drain.
     pub server: server::Config,
+    /// Where probes alone are answered, without keys.
+    pub probes: Vec<Listen>,
     /// The request stack.
     pub proxy: proxy::Config,
     /// Who may call, and what, without what follows from the other settings: open APIs, a published port, and that

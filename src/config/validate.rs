@@ -32,8 +32,10 @@ pub(super) fn build(settings: &mut Settings, env: &Environment, problems: &mut P
     let proxy = proxy(settings, problems);
     let guard = guard(settings, problems);
     let keys = keys(settings, env, problems);
+    let probes = probes(settings, &server.listen, problems);
     Some(Config {
         server,
+        probes,
         proxy,
         guard,
         keys,
@@ -88,6 +90,20 @@ pub(super) fn listeners(settings: &mut Settings, problems: &mut Problems) -> Vec
         problems.add(settings.problem("listen", wrong.hint(hint)));
     }
     listen
+}
+
+/// Where probes alone are answered: anywhere, for there is nothing to be had but health and figures.
+fn probes(settings: &Settings, listen: &[Listen], problems: &mut Problems) -> Vec<Listen> {
+    const NAME: &str = "control.listen";
+    let Some(Value::Listen(probes)) = settings.value(NAME) else {
+        return Vec::new();
+    };
+    let chosen = |one: &Listen| matches!(one, Listen::Tcp(at) if at.port() == 0);
+    if let Some(taken) = probes.iter().find(|one| !chosen(one) && listen.contains(one)) {
+        let wrong = Wrong::new(format!("{} is listened on already (listen)", listen::shown(taken)));
+        problems.add(settings.problem(NAME, wrong.hint("another port; listen answers /-/metrics too")));
+    }
+    probes.clone()
 }
 
 fn default_port() -> u16 {

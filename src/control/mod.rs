@@ -54,14 +54,11 @@ impl Control {
     /// The routes over `state`.
     pub fn new(state: impl ControlState) -> Self {
         let state: Shared = Arc::new(state);
-        let router = Router::new()
+        let router = probes()
             .route("/", get(root))
             .route("/-/", get(home))
-            .route("/-/live", get(live))
-            .route("/-/ready", get(ready))
             .route("/-/openapi.json", get(documents::openapi))
             .route("/-/postman_collection.json", get(documents::postman))
-            .route("/-/metrics", get(metrics))
             // Nothing to show, and nothing that would have to be told as an error at each visit.
             .route(FAVICON, get(async || StatusCode::NO_CONTENT))
             .method_not_allowed_fallback(method_not_allowed)
@@ -70,8 +67,21 @@ impl Control {
         Self { router }
     }
 
+    /// Only what orchestrators and Prometheus ask for, over `state`.
+    pub fn probes(state: impl ControlState) -> Self {
+        let state: Shared = Arc::new(state);
+        let router = probes()
+            .method_not_allowed_fallback(method_not_allowed)
+            .fallback(async |headers: HeaderMap| {
+                let detail = "this listener is for probes: it has /-/live, /-/ready and /-/metrics";
+                Problem::new(UNKNOWN_PATH, detail).response(wants_page(&headers)).map(Body::from)
+            })
+            .with_state(state);
+        Self { router }
+    }
+
     /// Answers `request`, which the guard has found to be for [`Route::Root`](crate::guard::Route::Root) or
-    /// [`Route::Control`](crate::guard::Route::Control).
+    /// [`Route::Control`](crate::guard::Route::Control), or which came to the listener for probes.
     pub async fn respond<B>(&self, request: http::Request<B>) -> http::Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -81,6 +91,11 @@ impl Control {
         protect(response.headers_mut());
         response
     }
+}
+
+/// What both listeners have.
+fn probes() -> Router<Shared> {
+    Router::new().route("/-/live", get(live)).route("/-/ready", get(ready)).route("/-/metrics", get(metrics))
 }
 
 /// What a page may do: show itself, with its own style, in no frame.

@@ -25,6 +25,8 @@ use super::{tls, trace};
 /// A running proxy. Dropping it ends it.
 pub(crate) struct Daemon {
     pub(crate) addr: SocketAddr,
+    /// Where it answers probes alone.
+    pub(crate) probes: Option<SocketAddr>,
     pub(crate) tokens: TokenHandle,
     stop: Stop,
     client: reqwest::Client,
@@ -69,6 +71,7 @@ pub(crate) struct Settings {
     pub(crate) credentials: ClientCredentials,
     pub(crate) mint: mint::Config,
     pub(crate) workers: NonZeroUsize,
+    pub(crate) probes: Vec<Listen>,
 }
 
 pub(crate) fn settings(api_url: &str) -> Settings {
@@ -82,6 +85,7 @@ pub(crate) fn settings(api_url: &str) -> Settings {
         upstream,
         mint,
         workers: NonZeroUsize::MIN,
+        probes: Vec::new(),
         proxy: proxy::Config::default(),
         guard: guard::Config::default(),
         clock: Clock::system(),
@@ -106,6 +110,7 @@ pub(crate) async fn start(settings: Settings) -> Daemon {
             workers: settings.workers,
             ..server::Config::default()
         },
+        probes: settings.probes,
         proxy: settings.proxy,
         guard: settings.guard,
         keys: None,
@@ -120,6 +125,10 @@ pub(crate) async fn start(settings: Settings) -> Daemon {
     let stop = Stop::new();
     let app = App::bind(&config, source, settings.clock, stop.clone()).await.expect("started");
     let Some(Listen::Tcp(addr)) = app.addresses().pop() else { panic!("a TCP address") };
+    let probes = app.probe_addresses().into_iter().find_map(|one| match one {
+        Listen::Tcp(address) => Some(address),
+        Listen::Unix(_) => None,
+    });
     let tokens = app.tokens().clone();
     let nobody = Outbound::new(&[], None, &upstream::OutboundProxy::None).expect("outbound");
     let client = reqwest::Client::builder()
@@ -132,7 +141,7 @@ pub(crate) async fn start(settings: Settings) -> Daemon {
     task.spawn(async move {
         let _ = app.run(Arc::default()).await;
     });
-    Daemon { addr, tokens, stop, client, _task: task }
+    Daemon { addr, probes, tokens, stop, client, _task: task }
 }
 
 impl Drop for Daemon {
@@ -152,6 +161,17 @@ impl Daemon {
 
     pub(crate) async fn get(&self, path: &str) -> Got {
         got(self.request(Method::GET, path)).await
+    }
+
+    /// Asks the listener for probes.
+    pub(crate) async fn probe(&self, method: Method, path: &str) -> Got {
+        let probes = self.probes.expect("a listener for probes");
+        got(self.client.request(method, format!("http://{probes}{path}"))).await
+    }
+
+    /// Begins the end; requests in flight are finished.
+    pub(crate) fn drain(&self) {
+        self.stop.drain();
     }
 
     /// Returns once the keeper has dealt with everything it was told so far. Before a test moves the clock: what the

@@ -1,9 +1,11 @@
 //! What is counted, and that it is what was done.
 //!
 //! * `counts`: a scenario, and its numbers
+//! * `probes`: the listener for probes, and every state of readiness
 //! * `series`: what adds series and what does not
 
 mod counts;
+mod probes;
 mod series;
 
 use std::collections::BTreeMap;
