@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::authorize::Authorized;
 use super::labels;
 use super::replay::Source;
+use super::request_id::{TraceId, request_id};
 use crate::clock::Stopwatch;
 use crate::guard::{Admitted, Client, Refusal};
 use crate::telemetry::Access;
@@ -23,6 +24,8 @@ pub(super) struct Record {
     /// Whether there will be an event.
     enabled: bool,
     shard: Arc<Shard>,
+    request_id: HeaderValue,
+    trace: Option<TraceId>,
     method: Method,
     route: usize,
     status: u16,
@@ -42,10 +45,13 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn start(method: &Method, shard: &Arc<Shard>) -> Self {
+    pub(super) fn start(method: &Method, headers: &HeaderMap, shard: &Arc<Shard>) -> Self {
+        let enabled = Access::enabled();
         Self {
             started: Stopwatch::start(),
-            enabled: Access::enabled(),
+            enabled,
+            request_id: request_id(headers),
+            trace: if enabled { TraceId::of(headers) } else { None },
             shard: Arc::clone(shard),
             method: method.clone(),
             route: labels::NOWHERE,
@@ -62,6 +68,11 @@ impl Record {
             rule: None,
             complete: false,
         }
+    }
+
+    /// By which the caller, upstream and the log know the request.
+    pub(super) fn request_id(&self) -> HeaderValue {
+        self.request_id.clone()
     }
 
     /// Who may go on, and where to.
@@ -153,6 +164,8 @@ impl Drop for Record {
             return;
         }
         Access {
+            request_id: self.request_id.to_str().unwrap_or_default(),
+            trace_id: self.trace.as_ref().map(TraceId::as_str),
             method: self.method.as_str(),
             route: self.shard.route(self.route),
             status: self.status,

@@ -6,6 +6,7 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::request_id::REQUEST_ID;
 use crate::browser::protect;
 
 /// Fields of one connection (RFC 9110 §7.6.1), in either direction.
@@ -112,10 +113,12 @@ fn say_length_once(headers: &mut HeaderMap) {
     }
 }
 
-/// The fields of a request to upstream, but for `Authorization` and `Host`, which are added when it is written.
-pub(super) fn for_upstream(headers: HeaderMap, via: &HeaderValue) -> HeaderMap {
-    let mut kept = filtered(headers, is_dropped_from_request, 4);
+/// The fields of a request to upstream, but for `Authorization` and `Host`, which are added when it is written. `id` is
+/// the caller's own, or stands for one that is none.
+pub(super) fn for_upstream(headers: HeaderMap, via: &HeaderValue, id: HeaderValue) -> HeaderMap {
+    let mut kept = filtered(headers, is_dropped_from_request, 5);
     kept.append(header::VIA, via.clone());
+    kept.insert(REQUEST_ID, id);
     // Airbyte has been reported to answer 403 where it is missing.
     if !kept.contains_key(header::USER_AGENT) {
         kept.insert(
@@ -128,7 +131,8 @@ pub(super) fn for_upstream(headers: HeaderMap, via: &HeaderValue) -> HeaderMap {
 
 /// The fields of a response to the caller.
 pub(super) fn for_caller(headers: HeaderMap) -> HeaderMap {
-    let mut kept = filtered(headers, is_dropped_from_response, 4);
+    // Four more here, and the id of the request.
+    let mut kept = filtered(headers, is_dropped_from_response, 5);
     protect(&mut kept);
     // The caller's request had no Authorization, so RFC 9111 §3.5 no longer keeps shared caches away.
     kept.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
@@ -159,7 +163,7 @@ mod tests {
     }
 
     fn sent(lines: &[(&str, &str)]) -> HeaderMap {
-        for_upstream(map(lines), &HeaderValue::from_static("1.1 me"))
+        for_upstream(map(lines), &HeaderValue::from_static("1.1 me"), HeaderValue::from_static("id"))
     }
 
     #[test]
@@ -270,6 +274,16 @@ mod tests {
     }
 
     #[test]
+    fn the_request_has_one_id_whatever_the_caller_sent() {
+        for lines in
+            [&[][..], &[("x-request-id", "a"), ("x-request-id", "b")], &[("connection", "x-request-id")]]
+        {
+            let kept = sent(lines);
+            assert_eq!(kept.get_all("x-request-id").iter().collect::<Vec<_>>(), ["id"], "{lines:?}");
+        }
+    }
+
+    #[test]
     fn a_loop_is_our_own_pseudonym_only() {
         assert!(is_loop(&map(&[("via", "1.1 a, 1.1 me")]), "me"));
         assert!(!is_loop(&map(&[("via", "1.1 meme, 1.1 a")]), "me"));
@@ -311,7 +325,8 @@ mod tests {
                     headers.append(name, value);
                 }
             }
-            let kept = for_upstream(headers, &HeaderValue::from_static("1.1 me"));
+            let id = HeaderValue::from_static("id");
+            let kept = for_upstream(headers, &HeaderValue::from_static("1.1 me"), id);
             for name in kept.keys() {
                 prop_assert!(!is_dropped_from_request(name.as_str()), "{name}");
             }

@@ -16,6 +16,7 @@ mod labels;
 pub mod lists;
 mod probes;
 mod replay;
+mod request_id;
 mod target;
 mod token_endpoint;
 pub mod upstream;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::watch;
 
@@ -37,6 +38,7 @@ pub use self::labels::labels;
 use self::lists::{Asked, Begun, Here, Lists};
 pub use self::probes::Probes;
 use self::replay::{Budget, Source};
+use self::request_id::REQUEST_ID;
 use self::upstream::{Origin, Outgoing, SetupError};
 use crate::browser::{protect, wants_page};
 use crate::control::Control;
@@ -204,7 +206,7 @@ impl Proxy {
             // The guard lets nobody through to an API that is not open.
             Api::Config => self.config_api.as_ref().unwrap_or(&self.api),
         };
-        let request = self.outgoing(head, body, origin, prefix)?;
+        let request = self.outgoing(head, body, origin, prefix, record.request_id())?;
         let response = self.forward(origin, request, asked, &here, record).await?;
         Ok((response, Some(permit)))
     }
@@ -249,6 +251,7 @@ impl Proxy {
         body: Incoming,
         origin: &Origin,
         prefix: usize,
+        id: HeaderValue,
     ) -> Result<Outgoing, Problem> {
         if headers::is_loop(&head.headers, &self.shared.pseudonym) {
             let detail = "upstream.api_url leads back to this proxy, directly or through another one";
@@ -258,7 +261,7 @@ impl Proxy {
         Ok(Outgoing {
             target: target::mapped(&head.uri, prefix, origin.url().path())?,
             method: head.method,
-            headers: headers::for_upstream(head.headers, via),
+            headers: headers::for_upstream(head.headers, via, id),
             body: Source::new(body, &self.shared.budget, self.shared.body_idle_timeout),
         })
     }
@@ -268,7 +271,7 @@ impl Handler for Proxy {
     type Body = Answer;
 
     async fn handle(&self, peer: &Peer, request: Request<Incoming>) -> Response<Answer> {
-        let mut record = Record::start(request.method(), &self.shard);
+        let mut record = Record::start(request.method(), request.headers(), &self.shard);
         let page = wants_page(request.headers());
         let cors = Cors::of(&self.shared.guard, request.headers());
         let body = !request.body().is_end_stream();
@@ -282,6 +285,7 @@ impl Handler for Proxy {
             }
         };
         cors.tell(response.headers_mut());
+        response.headers_mut().insert(REQUEST_ID, record.request_id());
         record.answered(response.status());
         response.map(|content| Answer::new(content, record, permit))
     }
@@ -291,10 +295,12 @@ impl Handler for Proxy {
             problem::INTERNAL,
             "the request was given up because of a bug; others are not affected",
         );
-        let mut record = Record::start(&Method::default(), &self.shard);
+        let mut record = Record::start(&Method::default(), &HeaderMap::new(), &self.shard);
         record.problem(problem.kind.name);
         record.answered(problem.kind.status);
-        problem.response(false).map(|bytes| Answer::new(Content::Own(Some(bytes)), record, None))
+        let mut response = problem.response(false);
+        response.headers_mut().insert(REQUEST_ID, record.request_id());
+        response.map(|bytes| Answer::new(Content::Own(Some(bytes)), record, None))
     }
 }
 

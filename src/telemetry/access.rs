@@ -6,9 +6,13 @@ use std::time::Duration;
 pub(super) const TARGET: &str = "access";
 
 /// One finished request: nothing in here may be a header, a query or any other value that a client chose freely, save
-/// the method and what identifies it to us.
+/// the method, what identifies it to us and what identifies the request to it.
 #[derive(Debug, Clone, Copy)]
 pub struct Access<'a> {
+    /// `X-Request-Id`, the caller's or ours.
+    pub request_id: &'a str,
+    /// Of `traceparent`.
+    pub trace_id: Option<&'a str>,
     /// As sent.
     pub method: &'a str,
     /// The pattern that matched, with no identifiers in it.
@@ -60,6 +64,8 @@ impl Access<'_> {
             client = self.client,
             error = self.error,
             rule = self.rule,
+            request_id = self.request_id,
+            trace_id = self.trace_id,
         );
     }
 }

@@ -139,6 +139,8 @@ fn libraries_may_only_warn_unless_everything_is_shown() {
 #[test]
 fn a_request_is_one_event() {
     let access = Access {
+        request_id: "7f3e",
+        trace_id: None,
         method: "GET",
         route: "/v1/workspaces/*",
         status: 200,
@@ -161,7 +163,7 @@ fn a_request_is_one_event() {
     let expected = serde_json::json!({
         "ts": "2023-11-14T22:13:20.000Z", "level": "INFO", "target": "access", "method": "GET",
         "route": "/v1/workspaces/*", "status": 200, "duration_ms": 12.3, "upstream_ms": 11.9, "bytes_in": 0,
-        "bytes_out": 517, "generation": 3,
+        "bytes_out": 517, "generation": 3, "request_id": "7f3e",
     });
     assert_eq!(line, expected);
     logged(Style::Json, LevelFilter::WARN, || assert!(!Access::enabled()));

@@ -122,8 +122,14 @@ const PAGED: [&str; 7] = [
 ];
 
 /// What the proxy adds where Airbyte says nothing of the kind; see `docs/architecture.md`.
-const ADDED: [&str; 4] =
-    ["cache-control", "content-security-policy", "cross-origin-resource-policy", "x-content-type-options"];
+const ADDED: [&str; 5] = [
+    "cache-control",
+    "content-security-policy",
+    "cross-origin-resource-policy",
+    "x-content-type-options",
+    // By which the caller finds the request in the log.
+    "x-request-id",
+];
 
 /// Two simulated Airbytes with the same rows at the same time, one of them behind the proxy.
 struct Twins {

@@ -18,6 +18,7 @@
 //! * `metrics`: what is counted, and that it is what was done
 //! * `mint`: what the token endpoint can do to a request
 //! * `process`: the real binary: first contact, credentials, signals, streams, large bodies, the SDK
+//! * `request_ids`: by which a request is known to its caller, to Airbyte and in the log
 //! * `secrets`: the scan of all output finds what it looks for
 //! * `server`: the composition as a whole: tasks that fall
 //! * `simulator`: the simulated Airbyte against its real clients
@@ -47,6 +48,7 @@ mod load;
 mod metrics;
 mod mint;
 mod process;
+mod request_ids;
 mod secrets;
 mod server;
 mod simulator;
