@@ -2,8 +2,8 @@
 //!
 //! * [`Metrics`]: one a process. Everything it can tell apart is fixed at its start, so nothing that a caller makes up
 //!   adds a series.
-//! * [`Shard`]: one a worker. On the path of a request nothing is locked, looked up or allocated, and no two workers
-//!   write to the same place; whoever reads adds the shards up.
+//! * [`Shard`]: one a worker. Counting a request takes no lock and no map and allocates only at a route's first use, and
+//!   no two workers write to the same place; whoever reads adds the shards up.
 //! * `histogram`: how long things took; `text`: the two formats; `report`: all of it, written out.
 
 mod histogram;

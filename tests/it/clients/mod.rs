@@ -4,6 +4,7 @@
 //! * `curl`: options that change what a request looks like
 //! * `dagster`: its tables, from the Configuration API
 //! * `httpie`: `HTTPie`'s shorthands
+//! * `prometheus`: the parsers of its own client
 //! * `terraform`: what the Terraform provider sends
 //!
 //! The present SDK is in `process::sdk`. What is too heavy for every run is run by `tests/clients/heavy.sh`.
@@ -14,6 +15,7 @@ mod course;
 mod curl;
 mod dagster;
 mod httpie;
+mod prometheus;
 mod terraform;
 mod whole;
 

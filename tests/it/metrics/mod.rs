@@ -1,10 +1,12 @@
 //! What is counted, and that it is what was done.
 //!
 //! * `counts`: a scenario, and its numbers
+//! * `files`: the dashboard, the alert rules and the page that explains them
 //! * `probes`: the listener for probes, and every state of readiness
 //! * `series`: what adds series and what does not
 
 mod counts;
+mod files;
 mod probes;
 mod series;
 
