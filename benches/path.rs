@@ -156,6 +156,7 @@ fn config(kind: &str, url: &str) -> Config {
         proxy: proxy::Config::default(),
         guard: guard::Config::default(),
         keys: None,
+        probes: Vec::new(),
         mint: mint::Config::new(upstream.api_url.join(TOKEN_ENDPOINT)),
         upstream,
         token: token::Config::default(),
