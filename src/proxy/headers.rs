@@ -76,22 +76,17 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-fn filtered(mut headers: HeaderMap, is_dropped: fn(&str) -> bool, extra: usize) -> HeaderMap {
+/// Few are dropped, so these are taken out of the map: writing the others into a new one would cost more. Lines of one
+/// name stay in order, which is all the order there is (RFC 9110 §5.3).
+fn filtered(mut headers: HeaderMap, is_dropped: fn(&str) -> bool) -> HeaderMap {
     say_length_once(&mut headers);
     let nominated = nominated(&headers);
-    let mut kept = HeaderMap::with_capacity(headers.len() + extra);
-    let mut current: Option<HeaderName> = None;
-    // `None` repeats the name before it: lines of one name stay in order.
-    for (name, value) in headers {
-        if let Some(name) = name {
-            let drop = judged(&name, is_dropped) || nominated.contains(&name);
-            current = (!drop).then_some(name);
-        }
-        if let Some(name) = &current {
-            kept.append(name.clone(), value);
-        }
+    let is_dropped = |name: &&HeaderName| judged(name, is_dropped) || nominated.contains(name);
+    let dropped: Vec<HeaderName> = headers.keys().filter(is_dropped).cloned().collect();
+    for name in &dropped {
+        headers.remove(name);
     }
-    kept
+    headers
 }
 
 /// Says the length of the content once, as a plain number, or not at all where chunks say it.
@@ -116,7 +111,7 @@ fn say_length_once(headers: &mut HeaderMap) {
 /// The fields of a request to upstream, but for `Authorization` and `Host`, which are added when it is written. `id` is
 /// the caller's own, or stands for one that is none.
 pub(super) fn for_upstream(headers: HeaderMap, via: &HeaderValue, id: HeaderValue) -> HeaderMap {
-    let mut kept = filtered(headers, is_dropped_from_request, 5);
+    let mut kept = filtered(headers, is_dropped_from_request);
     kept.append(header::VIA, via.clone());
     kept.insert(REQUEST_ID, id);
     // Airbyte has been reported to answer 403 where it is missing.
@@ -132,7 +127,7 @@ pub(super) fn for_upstream(headers: HeaderMap, via: &HeaderValue, id: HeaderValu
 /// The fields of a response to the caller.
 pub(super) fn for_caller(headers: HeaderMap) -> HeaderMap {
     // Four more here, and the id of the request.
-    let mut kept = filtered(headers, is_dropped_from_response, 5);
+    let mut kept = filtered(headers, is_dropped_from_response);
     protect(&mut kept);
     // The caller's request had no Authorization, so RFC 9111 §3.5 no longer keeps shared caches away.
     kept.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));

@@ -26,6 +26,35 @@ thread_local! {
 struct Buffers {
     line: String,
     fields: String,
+    stamp: Stamp,
+}
+
+/// The time up to its second, which many lines have in common.
+#[derive(Debug, Default)]
+struct Stamp {
+    /// Since the epoch.
+    second: i64,
+    text: String,
+}
+
+impl Stamp {
+    /// RFC 3339 with milliseconds, of a time in milliseconds since the epoch.
+    fn write(&mut self, line: &mut String, wall: i64) {
+        let (second, milli) = (wall.div_euclid(1000), wall.rem_euclid(1000));
+        if self.text.is_empty() || self.second != second {
+            self.second = second;
+            self.text.clear();
+            if let Ok(time) = jiff::Timestamp::from_second(second) {
+                let _ = write!(self.text, "{time:.0}");
+            }
+            self.text.truncate(self.text.trim_end_matches('Z').len());
+        }
+        line.push_str(&self.text);
+        // 1049 for 049: the first digit is not written.
+        line.push('.');
+        line.push_str(itoa::Buffer::new().format(1000 + milli).get(1..).unwrap_or_default());
+        line.push('Z');
+    }
 }
 
 /// Formats one event, or one span if it has a name, and hands the line (with its end) to `take`.
@@ -40,12 +69,12 @@ pub(super) fn with(
     BUFFERS.with(|buffers| {
         // Formatting a value may log, in principle; that inner event then does without.
         let Ok(mut buffers) = buffers.try_borrow_mut() else { return };
-        let Buffers { line, fields } = &mut *buffers;
+        let Buffers { line, fields, stamp } = &mut *buffers;
         line.clear();
         fields.clear();
         match style {
             Style::Human { colour } => human(line, fields, colour, wall, metadata, span, record),
-            Style::Json => json(line, wall, metadata, span, record),
+            Style::Json => json(line, stamp, wall, metadata, span, record),
         }
         line.push('\n');
         take(line);
@@ -141,20 +170,21 @@ impl Visit for Human<'_> {
 
 fn json(
     line: &mut String,
+    stamp: &mut Stamp,
     wall: i64,
     metadata: &Metadata<'_>,
     span: Option<&str>,
     record: impl FnOnce(&mut dyn Visit),
 ) {
     line.push_str("{\"ts\":\"");
-    if let Ok(time) = jiff::Timestamp::from_millisecond(wall) {
-        let _ = write!(line, "{time:.3}");
-    }
-    let _ = write!(line, "\",\"level\":\"{}\",\"target\":", metadata.level());
-    quoted(line, metadata.target());
+    stamp.write(line, wall);
+    line.push_str("\",\"level\":\"");
+    line.push_str(metadata.level().as_str());
+    line.push_str("\",\"target\":");
+    quoted_text(line, metadata.target());
     if let Some(span) = span {
         line.push_str(",\"span\":");
-        quoted(line, span);
+        quoted_text(line, span);
     }
     record(&mut Json(line));
     line.push('}');
@@ -166,47 +196,62 @@ fn quoted(line: &mut String, value: impl fmt::Display) {
     line.push('"');
 }
 
+/// Without the detour over formatting, which costs more than all the rest of a line.
+fn quoted_text(line: &mut String, value: &str) {
+    line.push('"');
+    escaped(line, value, escape_json);
+    line.push('"');
+}
+
 struct Json<'a>(&'a mut String);
 
 impl Json<'_> {
     /// The fields are flat, beside ours: a field of somebody's that has the name of one of ours is set apart.
     fn key(&mut self, field: &Field) {
         let ours = matches!(field.name(), "ts" | "level" | "target" | "span");
-        self.0.push(',');
-        quoted(self.0, format_args!("{}{}", if ours { "_" } else { "" }, field.name()));
-        self.0.push(':');
+        self.0.push_str(if ours { ",\"_" } else { ",\"" });
+        escaped(self.0, field.name(), escape_json);
+        self.0.push_str("\":");
     }
 
-    fn bare(&mut self, field: &Field, value: impl fmt::Display) {
+    fn whole(&mut self, field: &Field, value: impl itoa::Integer) {
         self.key(field);
-        let _ = write!(self.0, "{value}");
+        self.0.push_str(itoa::Buffer::new().format(value));
     }
 }
 
 impl Visit for Json<'_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        if value.is_finite() {
-            self.bare(field, value);
+        self.key(field);
+        if let Some((whole, tenth)) = tenths(value) {
+            self.0.push_str(itoa::Buffer::new().format(whole));
+            if tenth != 0 {
+                self.0.push('.');
+                self.0.push(char::from(b'0' + tenth));
+            }
+        } else if value.is_finite() {
+            let _ = write!(self.0, "{value}");
         } else {
-            self.bare(field, "null");
+            self.0.push_str("null");
         }
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.bare(field, value);
+        self.whole(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.bare(field, value);
+        self.whole(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.bare(field, value);
+        self.key(field);
+        self.0.push_str(if value { "true" } else { "false" });
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
         self.key(field);
-        quoted(self.0, value);
+        quoted_text(self.0, value);
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
@@ -218,6 +263,19 @@ impl Visit for Json<'_> {
         self.key(field);
         quoted(self.0, format_args!("{value:?}"));
     }
+}
+
+/// A number of few digits whose last one is of tenths, as durations in the log are: `(12, 3)` for 12.3.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "in range, and whole where it counts"
+)]
+fn tenths(value: f64) -> Option<(u64, u8)> {
+    let tenths = (value * 10.0).round();
+    // What this prints must be what was given: 0.1 + 0.2 is not 0.3.
+    let same = (tenths / 10.0).to_bits() == value.to_bits();
+    ((0.0..1e15).contains(&tenths) && same).then_some(((tenths as u64) / 10, (tenths as u64 % 10) as u8))
 }
 
 /// An error and its causes: each `Display` says its own level only.
@@ -240,21 +298,30 @@ struct Escaped<'a>(&'a mut String, fn(&mut String, char) -> bool);
 
 impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, s: &str) -> fmt::Result {
-        let mut rest = s;
-        while let Some(at) = rest.find(special) {
-            let (plain, tail) = rest.split_at(at);
-            self.0.push_str(plain);
-            let mut characters = tail.chars();
-            if let Some(c) = characters.next()
-                && !(self.1)(self.0, c)
-            {
-                self.0.push(c);
-            }
-            rest = characters.as_str();
-        }
-        self.0.push_str(rest);
+        escaped(self.0, s, self.1);
         Ok(())
     }
+}
+
+fn escaped(out: &mut String, text: &str, escape: fn(&mut String, char) -> bool) {
+    // Nearly everything is of this kind.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        out.push_str(text);
+        return;
+    }
+    let mut rest = text;
+    while let Some(at) = rest.find(special) {
+        let (plain, tail) = rest.split_at(at);
+        out.push_str(plain);
+        let mut characters = tail.chars();
+        if let Some(c) = characters.next()
+            && !escape(out, c)
+        {
+            out.push(c);
+        }
+        rest = characters.as_str();
+    }
+    out.push_str(rest);
 }
 
 /// Whatever some style escapes.
