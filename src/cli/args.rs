@@ -179,7 +179,7 @@ fn placeholder(kind: Kind) -> &'static str {
         Kind::Url | Kind::UrlOr(_) | Kind::OwnUrl | Kind::Proxy => "URL",
         Kind::Path => "FILE",
         Kind::Listen => "ADDRESS",
-        Kind::Hosts => "NAME",
+        Kind::Name | Kind::Hosts => "NAME",
         Kind::Origins => "ORIGIN",
         Kind::Users => "UID",
         Kind::Rules => "RULE",

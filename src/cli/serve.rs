@@ -61,7 +61,8 @@ pub(super) async fn serve(config: &Config, credentials: Source, bound: impl FnOn
         Err(error) => return refused(&error),
     };
     for address in app.addresses() {
-        tracing::info!(address = %address, upstream = %config.upstream.api_url, "listening");
+        let name = config.name.as_deref();
+        tracing::info!(address = %address, upstream = %config.upstream.api_url, name, "listening");
     }
     bound(&app.addresses());
     let reloads = signals.reloads();

@@ -52,6 +52,8 @@ pub enum Kind {
     UrlOr(&'static str),
     /// The URL under which people know this proxy.
     OwnUrl,
+    /// What people call this proxy.
+    Name,
     /// Host names, without ports.
     Hosts,
     /// Origins of web pages.
@@ -132,6 +134,8 @@ pub const KEYS: &[Key] = &[
     row("workers", Kind::Count(0, 1024), Some("0"), Hidden,
         "Threads that serve connections; 0 is one per core"),
 
+    row("name", Kind::Name, None, Hidden,
+        "What this proxy is called on its pages and in the log, such as prod, where there are several"),
     row("public_url", Kind::OwnUrl, None, Hidden,
         "The URL under which people know this proxy, where it is not its address"),
     row("read_only", Kind::Switch, Some("false"), Shown,

@@ -50,6 +50,8 @@ use value::Value;
 /// Everything the daemon needs to run, valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
+    /// What people call this proxy, where they call it anything.
+    pub name: Option<String>,
     /// Listeners, connections, drain.
     pub server: server::Config,
     /// Where probes alone are answered, without keys.

@@ -213,6 +213,10 @@ impl Settings {
         if let Some(Value::Path(path)) = self.value(name) { Some(path) } else { None }
     }
 
+    pub(crate) fn name(&self, name: &str) -> Option<&str> {
+        if let Some(Value::Name(text)) = self.value(name) { Some(text) } else { None }
+    }
+
     pub(crate) fn rules(&self, name: &str) -> &[Rule] {
         if let Some(Value::Rules(rules)) = self.value(name) { rules } else { &[] }
     }

@@ -71,6 +71,7 @@ fn without_any_layer_the_rooms_defaults_hold() {
     let config = Written::file("").load().expect("valid").config;
     let cloud = url(crate::airbyte::paths::CLOUD_API_URL);
     let expected = Config {
+        name: None,
         server: server::Config::default(),
         probes: Vec::new(),
         proxy: proxy::Config::default(),
@@ -113,6 +114,7 @@ fn every_key_reaches_the_configuration() {
             ("upstream.ca_file", _) => pem.to_str().expect("UTF-8").to_owned(),
             ("guard.keys_dir", _) => keys_dir.to_str().expect("UTF-8").to_owned(),
             (_, keys::Kind::OwnUrl) => "https://airbyte.example/".to_owned(),
+            (_, keys::Kind::Name) => "prod".to_owned(),
             (_, keys::Kind::Hosts) => "proxy.corp".to_owned(),
             (_, keys::Kind::Origins) => "http://localhost:3000".to_owned(),
             (_, keys::Kind::Users) => "1001".to_owned(),

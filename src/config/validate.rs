@@ -34,6 +34,7 @@ pub(super) fn build(settings: &mut Settings, env: &Environment, problems: &mut P
     let keys = keys(settings, env, problems);
     let probes = probes(settings, &server.listen, problems);
     Some(Config {
+        name: settings.name("name").map(str::to_owned),
         server,
         probes,
         proxy,

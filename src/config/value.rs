@@ -32,6 +32,7 @@ pub(crate) enum Value {
     Origins(Vec<Origin>),
     Users(Vec<u32>),
     Rules(Vec<Rule>),
+    Name(String),
     Id(String),
     Command(Vec<String>),
 }
@@ -45,6 +46,7 @@ pub(crate) fn parse(kind: Kind, raw: &Raw, folder: Option<&Path>) -> Result<Valu
         Kind::Size(max) => size(raw, max),
         Kind::Word(words) => word(raw, words),
         Kind::OwnUrl => own_url(text(raw, "a URL in quotes", false)?),
+        Kind::Name => name(text(raw, "a name in quotes", false)?),
         Kind::Hosts => lists::hosts(raw),
         Kind::Origins => lists::origins(raw),
         Kind::Users => lists::users(raw),
@@ -74,6 +76,24 @@ fn text<'a>(raw: &'a Raw, expected: &str, secretive: bool) -> Result<&'a str, Wr
         Raw::Text(text) => Ok(text.trim()),
         other => Err(mismatch(expected, other, secretive)),
     }
+}
+
+/// The longest name of a proxy: it stands beside other things in one line.
+const LONGEST_NAME: usize = 40;
+
+/// A name goes into titles and lines of the log, so it has nothing in it that breaks those.
+fn name(text: &str) -> Result<Value, Wrong> {
+    const SHORT: &str = "something short, such as \"prod\"";
+    let ok = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.');
+    if text.chars().count() > LONGEST_NAME {
+        let wrong = Wrong::new(format!("is longer than {LONGEST_NAME} characters"));
+        return Err(wrong.hint(SHORT));
+    }
+    if !text.chars().all(ok) {
+        let wrong = Wrong::new("may have letters, digits, spaces, \"-\", \"_\" and \".\" in it");
+        return Err(wrong.hint(SHORT));
+    }
+    Ok(Value::Name(text.to_owned()))
 }
 
 fn switch(raw: &Raw) -> Result<Value, Wrong> {

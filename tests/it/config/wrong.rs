@@ -90,6 +90,8 @@ const CASES: &[Case] = &[
     ("certificates that are none", || toml("[upstream]\nca_file = \"x.toml\"\n")),
     ("less memory for all than for one", || toml("[limits]\nreplay_total = \"64KiB\"\n")),
     // --- the guard
+    ("name that breaks a line", || toml("name = \"a<b>\"\n")),
+    ("name that is a text", || toml("name = \"a very long name, longer than a line of anything\"\n")),
     ("public URL without scheme", || toml("public_url = \"airbyte.corp.example\"\n")),
     ("public URL with a user", || toml("public_url = \"https://u:hunter2-planted@airbyte.corp.example\"\n")),
     ("read-only that is a word", || variable("AIRBYTE_PROXY_READ_ONLY", "yes")),

@@ -105,6 +105,7 @@ pub(crate) async fn start(settings: Settings) -> Daemon {
     trace::install();
     trace::secret(settings.credentials.client_secret.expose());
     let config = Config {
+        name: None,
         server: server::Config {
             listen: vec![Listen::Tcp(([127, 0, 0, 1], 0).into())],
             workers: settings.workers,
