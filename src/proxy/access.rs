@@ -17,7 +17,7 @@ use crate::telemetry::metrics::{By, Finished, Shard};
 /// nginx's convention for a caller that left before there was an answer.
 const CLIENT_LEFT: u16 = 499;
 
-/// Collects; dropping it counts the request and writes the access event.
+/// Collects; dropping it counts the request, writes the access event, and keeps it for people who look.
 #[derive(Debug)]
 pub(super) struct Record {
     started: Stopwatch,
@@ -78,17 +78,13 @@ impl Record {
     /// Who may go on, and where to.
     pub(super) fn admitted(&mut self, admitted: &Admitted, path: &str) {
         self.route = labels::route(admitted.route, path);
-        if self.enabled {
-            self.client.clone_from(&admitted.client);
-        }
+        self.client.clone_from(&admitted.client);
     }
 
     /// Who may not, and why.
     pub(super) fn refused(&mut self, refusal: &Refusal) {
         self.rule = Some(self.shard.rule_number(refusal.rule()));
-        if self.enabled {
-            self.client = refusal.client().cloned();
-        }
+        self.client = refusal.client().cloned();
     }
 
     /// By a rule that is no refusal of the guard's.
@@ -160,10 +156,7 @@ impl Drop for Record {
             error,
             rule: self.rule,
         });
-        if !self.enabled {
-            return;
-        }
-        Access {
+        let access = Access {
             request_id: self.request_id.to_str().unwrap_or_default(),
             trace_id: self.trace.as_ref().map(TraceId::as_str),
             method: self.method.as_str(),
@@ -179,7 +172,10 @@ impl Drop for Record {
             client: self.client.as_ref().map(Client::name),
             rule: self.rule.map(|rule| self.shard.rule(rule)),
             error,
+        };
+        access.keep();
+        if self.enabled {
+            access.emit();
         }
-        .emit();
     }
 }

@@ -47,6 +47,11 @@ impl Access<'_> {
         tracing::enabled!(target: TARGET, tracing::Level::INFO)
     }
 
+    /// Keeps it for the status page.
+    pub fn keep(&self) {
+        super::recent::note(self);
+    }
+
     /// Logs it.
     pub fn emit(&self) {
         tracing::info!(
@@ -71,6 +76,6 @@ impl Access<'_> {
 }
 
 /// To the tenth: most requests that we answer ourselves take less than one.
-fn millis(duration: Duration) -> f64 {
+pub(super) fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 10_000.0).round() / 10.0
 }

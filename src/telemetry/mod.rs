@@ -2,7 +2,7 @@
 //!
 //! * `line`: one event → one line, with everything escaped that could fool a terminal or a reader of lines.
 //! * `sink`: lines → a bounded buffer → one thread → standard error.
-//! * [`Access`]: the one event per request.
+//! * [`Access`]: the one event per request; [`recent`] keeps the last ones.
 //! * [`metrics`]: what is counted, for Prometheus.
 
 use std::io::{self, IsTerminal};
@@ -23,6 +23,7 @@ use crate::clock::Clock;
 mod access;
 mod line;
 pub mod metrics;
+pub mod recent;
 mod sink;
 
 pub use access::Access;

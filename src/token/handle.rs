@@ -8,9 +8,10 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::grant::FailureKind;
+use super::history::{Happening, History};
 use super::lease::{Lease, Unavailable, Why};
 use super::lifecycle::{View, WaiterId};
-use crate::clock::Clock;
+use crate::clock::{Clock, millis};
 use crate::secret::ClientCredentials;
 
 pub(super) type Reply = oneshot::Sender<Result<Lease, Unavailable>>;
@@ -40,6 +41,7 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) view: ArcSwap<View>,
     pub(super) changed: watch::Sender<()>,
+    pub(super) history: History,
     pub(super) keeper: mpsc::UnboundedSender<Message>,
     pub(super) next_waiter: AtomicU64,
     pub(super) tally: Tally,
@@ -229,6 +231,20 @@ impl TokenHandle {
             transient: number(&tally.transient),
             last_success: (last > 0).then_some(last),
         }
+    }
+
+    /// When the live token was asked for and when it will no longer be sent, in milliseconds since the Unix epoch by
+    /// the wall clock of now.
+    pub fn life(&self) -> Option<(i64, i64)> {
+        let now = self.shared.clock.now();
+        let view = self.shared.view.load();
+        let lease = view.lease.as_ref().filter(|lease| lease.is_live(now))?;
+        Some((now.wall - millis(lease.age(now)), now.wall + millis(lease.remaining(now))))
+    }
+
+    /// The last things that became of the token, oldest first.
+    pub fn history(&self) -> Vec<Happening> {
+        self.shared.history.all()
     }
 
     /// Ends when [`status`](Self::status) may have changed.

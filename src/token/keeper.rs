@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use super::Config;
 use super::grant::{Failure, FailureKind, Minter, Outcome};
 use super::handle::{Message, Reply, Shared, Tally, TokenHandle};
+use super::history::History;
 use super::lifecycle::{Action, Event, Lifecycle, Note, WaiterId};
 use crate::clock::{Clock, Jitter};
 use crate::secret::ClientCredentials;
@@ -48,6 +49,7 @@ impl Keeper {
             clock: clock.clone(),
             view: ArcSwap::from_pointee(lifecycle.view()),
             changed: watch::Sender::new(()),
+            history: History::default(),
             keeper,
             next_waiter: AtomicU64::new(0),
             tally: Tally::default(),
@@ -152,6 +154,7 @@ impl Keeper {
             Action::DropConnections => self.resumed.send_modify(|n| *n += 1),
             Action::Note(note) => {
                 self.count(&note);
+                self.shared.history.add(self.clock.now().wall, &note);
                 log(&note);
             }
         }

@@ -32,6 +32,11 @@ impl Lease {
         now.since(self.born) < self.hard
     }
 
+    /// How long ago it was asked for.
+    pub fn age(&self, now: Now) -> Duration {
+        now.since(self.born)
+    }
+
     /// How long it may still be sent.
     pub fn remaining(&self, now: Now) -> Duration {
         self.hard.saturating_sub(now.since(self.born))

@@ -3,10 +3,12 @@
 //! * `policy`: the numbers, and the pure functions that turn an endpoint's answer into a schedule.
 //! * `lifecycle`: the pure state machine; takes time as an argument and performs nothing.
 //! * `keeper`: the one task that owns it, performs its actions and feeds events back.
+//! * `history`: the last things that became of it, in words.
 //! * `handle`: what the request path holds; answers from memory while a live token exists.
 
 mod grant;
 mod handle;
+mod history;
 mod keeper;
 mod lease;
 mod lifecycle;
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 pub use grant::{Failure, FailureKind, Grant, Minter, Outcome};
 pub use handle::{Health, Mints, Status, TokenHandle};
+pub use history::{Happening, Mood};
 pub use keeper::Keeper;
 pub use lease::{Lease, Unavailable, Why};
 
