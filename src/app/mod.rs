@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::airbyte::BaseUrl;
 use crate::clock::{Clock, Jitter};
 use crate::config::{Config, is_own};
-use crate::control::{Control, ControlState, Readiness, Status, TokenReadiness};
+use crate::control::{About, Control, ControlState, End, Readiness, Status, TokenLife, TokenReadiness};
 use crate::guard::{self, Guard, Keys};
 use crate::mint::{self, HttpMinter};
 use crate::outbound::{Outbound, OutboundError};
@@ -28,7 +28,7 @@ use crate::proxy::{self, Probes, Proxy, Shared};
 use crate::secret::{ClientKeys, KeysDir, KeysError, KeysFingerprint, KeysRead, Source};
 use crate::server::{self, BindError, Bound, Drained, Listen, Stop};
 use crate::telemetry::metrics::{Format, Metrics, Token};
-use crate::token::{Health, Keeper, TokenHandle};
+use crate::token::{Health, Keeper, Mood, TokenHandle};
 
 /// The daemon, bound to its addresses and not yet serving.
 #[derive(Debug)]
@@ -157,6 +157,7 @@ impl App {
             stop: stop.clone(),
             public_url: config.proxy.lists.public_url.clone(),
             metrics: Arc::clone(&metrics),
+            about: About { name: config.name.clone(), upstream: upstream.api_url.authority().to_string() },
         };
         let control = Control::new(state.clone());
         let shared = Arc::new(Shared::new(&config.proxy, tokens.clone(), guard, control, metrics));
@@ -365,11 +366,36 @@ struct State {
     stop: Stop,
     public_url: Option<BaseUrl>,
     metrics: Arc<Metrics>,
+    about: About,
 }
 
 impl ControlState for State {
     fn public_url(&self) -> Option<&BaseUrl> {
         self.public_url.as_ref()
+    }
+
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn token(&self) -> TokenLife {
+        let mood = |mood| match mood {
+            Mood::Good => "good",
+            Mood::Warning => "warning",
+            Mood::Bad => "bad",
+            Mood::Neutral => "neutral",
+        };
+        let happenings = self.tokens.history().into_iter();
+        TokenLife {
+            now: self.tokens.clock().now().wall,
+            from_to: self.tokens.life(),
+            history: happenings.map(|one| (one.at, mood(one.mood), one.what)).collect(),
+        }
+    }
+
+    fn end(&self) -> End {
+        let stop = self.stop.clone();
+        Box::pin(async move { stop.closing().await })
     }
 
     fn readiness(&self) -> Readiness {

@@ -1,5 +1,5 @@
-//! The `/-/` routes: what this is, whether it lives, whether it is ready, what it has counted, and documents for other
-//! tools.
+//! The `/-/` routes: what this is, whether it lives, whether it is ready, what it has counted, documents for other tools,
+//! and pages for people: `pages` and their `assets`, and `live`, which keeps them up to date.
 //!
 //! Built on axum, which is not on the path of a forwarded request. Nothing here acts on anything; the guard has
 //! decided who may ask before a request gets here.
@@ -24,10 +24,13 @@ use crate::guard::FAVICON;
 use crate::problem::{METHOD_NOT_ALLOWED, Problem, UNKNOWN_PATH};
 use crate::telemetry::metrics::Format;
 
+mod assets;
 mod documents;
+mod live;
 mod pages;
 mod readiness;
 
+pub use live::{End, TokenLife};
 pub use readiness::{Readiness, Status, TokenReadiness};
 
 /// What the control routes need to know of the rest.
@@ -40,6 +43,24 @@ pub trait ControlState: Send + Sync + 'static {
 
     /// What has been counted so far.
     fn metrics(&self, format: Format) -> String;
+
+    /// What does not change.
+    fn about(&self) -> &About;
+
+    /// The token, for people: never the token itself.
+    fn token(&self) -> TokenLife;
+
+    /// Ends when streams that have no end of their own are to end.
+    fn end(&self) -> End;
+}
+
+/// What does not change while it runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    /// What people call this proxy.
+    pub name: Option<String>,
+    /// The host of Airbyte.
+    pub upstream: String,
 }
 
 /// Answers the control routes. Cloning is a reference count.
@@ -54,9 +75,13 @@ impl Control {
     /// The routes over `state`.
     pub fn new(state: impl ControlState) -> Self {
         let state: Shared = Arc::new(state);
+        let audience = live::Audience::default();
         let router = probes()
             .route("/", get(root))
             .route("/-/", get(home))
+            .route("/-/explorer", get(explorer))
+            .route("/-/events", get(move |state, headers| live::events(state, audience.clone(), headers)))
+            .route("/-/assets/{name}", get(assets::asset))
             .route("/-/openapi.json", get(documents::openapi))
             .route("/-/postman_collection.json", get(documents::postman))
             // Nothing to show, and nothing that would have to be told as an error at each visit.
@@ -147,7 +172,14 @@ async fn home(State(state): State<Shared>, headers: HeaderMap) -> Response {
     if !wants_page(&headers) {
         return plain(&state, &headers);
     }
-    let page = pages::home(&base_url(&state, &headers), &state.readiness());
+    page(pages::home(&base_url(&state, &headers), state.about(), &state.readiness()))
+}
+
+async fn explorer(State(state): State<Shared>, headers: HeaderMap) -> Response {
+    page(pages::explorer(&base_url(&state, &headers), state.about()))
+}
+
+fn page(page: String) -> Response {
     let head = [
         (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (CONTENT_SECURITY_POLICY, PAGE_POLICY),
@@ -163,12 +195,16 @@ fn plain(state: &Shared, headers: &HeaderMap) -> Response {
 
 async fn unknown(uri: Uri, headers: HeaderMap) -> Response {
     // `/-` without its end is what people type.
-    let detail = if uri.path() == "/-" {
-        "the control routes begin with /-/"
-    } else {
-        "there is no such control route; GET /-/ says what there is"
-    };
-    Problem::new(UNKNOWN_PATH, detail).response(wants_page(&headers)).map(Body::from)
+    if uri.path() == "/-" {
+        let problem = Problem::new(UNKNOWN_PATH, "the control routes begin with /-/");
+        return problem.response(wants_page(&headers)).map(Body::from);
+    }
+    nothing_here(&headers)
+}
+
+fn nothing_here(headers: &HeaderMap) -> Response {
+    let detail = "there is no such control route; GET /-/ says what there is";
+    Problem::new(UNKNOWN_PATH, detail).response(wants_page(headers)).map(Body::from)
 }
 
 async fn method_not_allowed(headers: HeaderMap) -> Response {

@@ -1,6 +1,6 @@
-//! What people read: a page for browsers, five lines for terminals.
+//! What people read: pages for browsers, five lines for terminals.
 
-use super::Readiness;
+use super::{About, Readiness};
 use crate::browser::Html;
 
 /// For a terminal.
@@ -14,37 +14,61 @@ pub(super) fn help(base: &str) -> String {
     )
 }
 
-/// For a browser. No script, no request to anywhere, nothing to click that acts.
-pub(super) fn home(base: &str, readiness: &Readiness) -> String {
-    let base = Html(base);
-    let status = readiness.status.as_str();
-    let reason = readiness.reason.as_deref().map(|reason| format!(": {}", Html(reason))).unwrap_or_default();
-    format!(
-        r#"<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>airbyte-proxy</title>
-</head>
-<body>
-<h1>airbyte-proxy</h1>
-<p>This is the Airbyte API without tokens: what you send here goes to Airbyte with a fresh access token added.</p>
-<p>Status: <strong>{status}</strong>{reason} (<a href="/-/ready">details</a>)</p>
-<h2>Base URL</h2>
-<pre>{base}/v1</pre>
-<h2>From a terminal</h2>
-<pre>curl '{base}/v1/workspaces'</pre>
-<h2>From Python</h2>
-<pre>from airbyte_api import AirbyteAPI, api
-
-airbyte = AirbyteAPI(server_url="{base}/v1")
-print(airbyte.workspaces.list_workspaces(api.ListWorkspacesRequest()))</pre>
-<h2>From anything else</h2>
-<p>Wherever a tool asks for the URL of the Airbyte API, give it the base URL above. Where it insists on a token, or on a
-client id and secret, anything will do.</p>
-</body>
-</html>
-"#
+/// How it is, at the moment of asking; from then on the page's script keeps it up to date.
+pub(super) fn home(base: &str, about: &About, readiness: &Readiness) -> String {
+    let reason = readiness.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    filled(
+        include_str!("assets/status.html"),
+        &[
+            ("base", base),
+            ("title", &title(about)),
+            ("name", about.name.as_deref().unwrap_or_default()),
+            ("upstream", &about.upstream),
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("status", readiness.status.as_str()),
+            ("reason", &reason),
+        ],
     )
+}
+
+/// Every operation of the API, to be tried.
+pub(super) fn explorer(base: &str, about: &About) -> String {
+    filled(
+        include_str!("assets/explorer.html"),
+        &[
+            ("base", base),
+            ("title", &title(about)),
+            ("name", about.name.as_deref().unwrap_or_default()),
+            ("version", env!("CARGO_PKG_VERSION")),
+        ],
+    )
+}
+
+fn title(about: &About) -> String {
+    about.name.as_ref().map_or_else(|| "airbyte-proxy".to_owned(), |name| format!("{name} · airbyte-proxy"))
+}
+
+/// `page` with each `{{word}}` replaced by its text, as text.
+fn filled(page: &str, words: &[(&str, &str)]) -> String {
+    let mut filled = String::with_capacity(page.len() + 512);
+    let mut rest = page;
+    while let Some((before, tail)) = rest.split_once("{{") {
+        let (word, after) = tail.split_once("}}").unwrap_or((tail, ""));
+        let text = words.iter().find(|(known, _)| *known == word).map_or("", |(_, text)| text);
+        filled.push_str(before);
+        filled.push_str(&Html(text).to_string());
+        rest = after;
+    }
+    filled + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_filled_in_is_not_read_again() {
+        let words = [("a", "{{b}}<"), ("b", "no")];
+        assert_eq!(filled("1 {{a}} 2 {{a}} {{c}}.", &words), "1 {{b}}&lt; 2 {{b}}&lt; .");
+    }
 }

@@ -1,5 +1,6 @@
 //! Who gets what at which route.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use http::Request;
@@ -8,6 +9,9 @@ use http_body_util::{BodyExt, Empty};
 use super::*;
 
 struct Told(Readiness, Option<BaseUrl>);
+
+static ABOUT: LazyLock<About> =
+    LazyLock::new(|| About { name: Some("prod & co".into()), upstream: "airbyte.example".into() });
 
 impl ControlState for Told {
     fn readiness(&self) -> Readiness {
@@ -20,6 +24,22 @@ impl ControlState for Told {
 
     fn metrics(&self, format: Format) -> String {
         format!("{format:?}\n")
+    }
+
+    fn about(&self) -> &About {
+        &ABOUT
+    }
+
+    fn token(&self) -> TokenLife {
+        TokenLife {
+            now: 1_000,
+            from_to: Some((400, 2_400)),
+            history: vec![(400, "good", "token 1 obtained".into())],
+        }
+    }
+
+    fn end(&self) -> End {
+        Box::pin(std::future::pending())
     }
 }
 
@@ -57,6 +77,8 @@ async fn every_answer_is_kept_from_caches_and_other_sites() {
         ("/", "*/*"),
         ("/", BROWSER),
         ("/-/", BROWSER),
+        ("/-/explorer", BROWSER),
+        ("/-/assets/status.js", "*/*"),
         ("/-/live", "*/*"),
         ("/-/ready", "*/*"),
         ("/-/openapi.json", "*/*"),
@@ -74,7 +96,7 @@ async fn every_answer_is_kept_from_caches_and_other_sites() {
         }
         let policy = head.headers["content-security-policy"].to_str().expect("text");
         assert!(policy.starts_with("default-src 'none'"), "{path}");
-        assert_eq!(policy.contains("sandbox"), path != "/-/", "{path}");
+        assert_eq!(policy.contains("sandbox"), !matches!(path, "/-/" | "/-/explorer"), "{path}");
         assert!(head.headers["server"].to_str().expect("text").starts_with("airbyte-proxy/"), "{path}");
     }
 }
@@ -89,15 +111,117 @@ async fn a_browser_is_led_to_the_page_and_curl_gets_five_lines() {
     let (head, page) = ask(well(), "GET", "/-/", BROWSER).await;
     assert_eq!(head.headers[CONTENT_TYPE], "text/html; charset=utf-8");
     assert!(page.contains("curl 'http://localhost:9/v1/workspaces'"), "{page}");
-    for active in ["<script", "src=", "<form", "style=", "<style"] {
-        assert!(!page.contains(active), "the policy forbids {active}");
-    }
+    assert!(page.contains("<title>prod &amp; co · airbyte-proxy</title>"), "{page}");
     for path in ["/", "/-/"] {
         let (head, text) = ask(well(), "GET", path, "*/*").await;
         assert_eq!(head.headers[CONTENT_TYPE], "text/plain; charset=utf-8");
         assert_eq!(text.lines().count(), 5);
         assert!(text.contains("http://localhost:9/v1\n"), "{text}");
     }
+}
+
+#[tokio::test]
+async fn pages_have_nothing_that_their_policy_forbids_and_no_address_but_ours() {
+    for path in ["/-/", "/-/explorer"] {
+        let (_, page) = ask(well(), "GET", path, BROWSER).await;
+        for forbidden in ["style=", "<style", "<form action", "<base", "javascript:", " onclick", "<iframe"] {
+            assert!(!page.contains(forbidden), "{path}: the policy forbids {forbidden}");
+        }
+        for (at, _) in page.match_indices("<script") {
+            assert!(page[at..].starts_with("<script type=\"module\" src=\"/-/assets/"), "{path}");
+        }
+        for attribute in ["src=\"", "href=\""] {
+            for (at, _) in page.match_indices(attribute) {
+                let target = page[at + attribute.len()..].split('"').next().unwrap_or_default();
+                if target.starts_with('#') {
+                    continue;
+                }
+                assert!(target.starts_with("/-/"), "{path}: {target}");
+                let shown = if target == "/-/" { BROWSER } else { "*/*" };
+                let (head, _) = ask(well(), "GET", target, shown).await;
+                assert_eq!(head.status, StatusCode::OK, "{path}: {target}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn assets_are_small_and_typed_and_name_each_other_rightly() {
+    let mut size = 0;
+    for (name, kind, content) in assets::ALL {
+        let (head, body) = ask(well(), "GET", &format!("/-/assets/{name}"), "*/*").await;
+        assert_eq!(
+            (head.status, &head.headers[CONTENT_TYPE]),
+            (StatusCode::OK, &HeaderValue::from_static(kind)),
+            "{name}"
+        );
+        assert_eq!(body, *content, "{name}");
+        size += content.len();
+        assert!(content.lines().count() <= 450, "{name}");
+        for (at, word) in content.match_indices(" from \"./") {
+            let other = content[at + word.len()..].split('"').next().unwrap_or_default();
+            assert!(assets::ALL.iter().any(|(known, ..)| *known == other), "{name}: {other}");
+        }
+        assert!(!content.contains("http://") && !content.contains("https://"), "{name} names another site");
+    }
+    assert!(size < 200 * 1024, "{size}");
+    for path in ["/-/assets/nothing.js", "/-/assets/", "/-/assets/a/b"] {
+        assert_eq!(ask(well(), "GET", path, "*/*").await.0.status, StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+/// The first events of the stream, each with its name.
+async fn first_events(number: usize) -> Vec<(String, serde_json::Value)> {
+    let request = Request::get("/-/events").header(HOST, "localhost:9").body(Empty::<Bytes>::new());
+    let told = Told(well(), None);
+    let response = Control::new(told).respond(request.expect("a request")).await;
+    assert_eq!(response.headers()[CONTENT_TYPE], "text/event-stream");
+    let (mut body, mut text) = (response.into_body(), String::new());
+    while text.matches("event: ").count() < number || !text.ends_with("\n\n") {
+        let frame = body.frame().await.expect("no end").expect("no error");
+        text.push_str(std::str::from_utf8(frame.data_ref().expect("data")).expect("text"));
+    }
+    let events = text.split("\n\n").filter_map(|event| event.strip_prefix("event: "));
+    let event = |event: &str| {
+        let (name, data) = event.split_once("\ndata: ").expect("one line of data");
+        (name.to_owned(), serde_json::from_str(data).expect("JSON"))
+    };
+    events.map(event).collect()
+}
+
+#[tokio::test]
+async fn events_begin_with_all_there_is() {
+    let events = first_events(2).await;
+    let state = serde_json::json!({
+        "now": 1_000, "status": "ready", "reason": null, "generation": null, "obtained": 400, "expires": 2_400,
+        "next_attempt": null, "history": [{ "at": 400, "mood": "good", "what": "token 1 obtained" }],
+    });
+    assert_eq!(events[0], ("state".to_owned(), state));
+    assert_eq!(events[1].0, "requests");
+    assert!(events[1].1["requests"].is_array() && events[1].1["totals"]["requests"].is_u64());
+}
+
+#[tokio::test]
+async fn only_so_many_pages_may_listen_and_a_closed_one_makes_room() {
+    let control = Control::new(Told(well(), None));
+    let ask = async || {
+        let request = Request::get("/-/events").body(Empty::<Bytes>::new()).expect("a request");
+        control.respond(request).await
+    };
+    let mut open = Vec::new();
+    for _ in 0..32 {
+        open.push(ask().await);
+    }
+    let refused = ask().await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.headers()["retry-after"], "5");
+    drop(open.pop());
+    let room = async {
+        while ask().await.status() != StatusCode::OK {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), room).await.expect("room");
 }
 
 #[tokio::test]
@@ -181,7 +305,7 @@ async fn there_is_no_icon_and_that_is_no_error() {
 async fn a_page_shows_markup_as_text() {
     let readiness = Readiness { reason: Some("<b>&'\"".into()), ..well() };
     let (_, page) = ask(readiness, "GET", "/-/", BROWSER).await;
-    assert!(page.contains(": &lt;b&gt;&amp;&#39;&quot; ("), "{page}");
+    assert!(page.contains(">ready: &lt;b&gt;&amp;&#39;&quot;<"), "{page}");
 }
 
 #[tokio::test]

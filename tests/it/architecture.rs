@@ -306,6 +306,7 @@ fn every_setting_that_anything_names_exists() {
         "docs/documents.md",
         "docs/operations.md",
         "docs/metrics.md",
+        "docs/pages.md",
     ];
     let pages = pages.map(|page| (page.to_owned(), fs::read_to_string(root.join(page)).expect("a page")));
     let rooms = sources().into_iter().filter(|source| !source.path.contains("tests"));
