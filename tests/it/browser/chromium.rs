@@ -31,6 +31,7 @@ pub(super) struct Chromium {
     input: ChildStdin,
     output: BufReader<ChildStdout>,
     calls: u64,
+    heard: Vec<Value>,
     session: Option<String>,
     _child: Child,
     _profile: TempDir,
@@ -68,7 +69,15 @@ impl Chromium {
             .expect("the browser starts");
         let input = child.stdin.take().expect("piped");
         let output = BufReader::new(child.stdout.take().expect("piped"));
-        let mut browser = Self { input, output, calls: 0, session: None, _child: child, _profile: profile };
+        let mut browser = Self {
+            input,
+            output,
+            calls: 0,
+            heard: Vec::new(),
+            session: None,
+            _child: child,
+            _profile: profile,
+        };
         let tab = browser.call("Target.createTarget", json!({ "url": "about:blank" })).await;
         let attach = json!({ "targetId": tab["targetId"], "flatten": true });
         let session = browser.call("Target.attachToTarget", attach).await;
@@ -91,7 +100,52 @@ impl Chromium {
             if said["id"] == self.calls {
                 return said["result"].clone();
             }
+            if said["method"].is_string() {
+                self.heard.push(said);
+            }
         }
+    }
+
+    /// From now on, keeps what pages complain about and ask for.
+    pub(super) async fn listen(&mut self) {
+        for domain in ["Log.enable", "Runtime.enable", "Network.enable"] {
+            self.call(domain, json!({})).await;
+        }
+    }
+
+    /// What pages have complained about: exceptions, errors and warnings on the console, breaches of their policy.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        let complaint = |said: &Value| {
+            let about = &said["params"];
+            match said["method"].as_str()? {
+                "Runtime.exceptionThrown" => Some(about["exceptionDetails"].to_string()),
+                "Runtime.consoleAPICalled" if about["type"] != "log" => Some(about["args"].to_string()),
+                "Log.entryAdded" if about["entry"]["level"] != "info" => {
+                    let entry = &about["entry"];
+                    Some(format!("{} {}", entry["text"], entry["url"]))
+                }
+                _ => None,
+            }
+        };
+        self.heard.iter().filter_map(complaint).collect()
+    }
+
+    /// The addresses that pages have asked for.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        let asked = self.heard.iter().filter(|said| said["method"] == "Network.requestWillBeSent");
+        asked.filter_map(|said| said["params"]["request"]["url"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// Returns once the expression is true in the page.
+    pub(super) async fn until(&mut self, expression: &str) {
+        let becoming = async {
+            while self.run(expression).await != true {
+                // The pause spares the browser; how long it is decides nothing.
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        let became = tokio::time::timeout(PATIENCE, becoming).await;
+        assert!(became.is_ok(), "never: {expression}\n{}\n{:?}", self.text().await, self.complaints());
     }
 
     /// As if typed into the address bar.

@@ -5,6 +5,7 @@
 #![cfg(target_os = "linux")]
 
 mod chromium;
+mod pages;
 mod site;
 
 use std::net::SocketAddr;
