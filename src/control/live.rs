@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
@@ -68,10 +67,10 @@ impl Default for Audience {
 }
 
 /// `GET /-/events`
-pub(super) async fn events(State(state): State<Shared>, audience: Audience, headers: HeaderMap) -> Response {
+pub(super) fn events(state: Shared, audience: Audience, headers: &HeaderMap) -> Response {
     let Ok(seat) = audience.0.try_acquire_owned() else {
         let problem = Problem::new(OVERLOADED, format!("{MOST} status pages are open already; close one"));
-        return problem.retry_after(Duration::from_secs(5)).response(wants_page(&headers)).map(Body::from);
+        return problem.retry_after(Duration::from_secs(5)).response(wants_page(headers)).map(Body::from);
     };
     let (tell, events) = mpsc::channel(WAITING);
     tokio::spawn(tell_all(state, tell, seat));
@@ -117,7 +116,8 @@ impl Watched {
         let mut events = Vec::new();
         self.quiet += 1;
         let (readiness, life) = (state.readiness(), state.token());
-        let known = self.told.as_ref().is_some_and(|(before, lived)| same(before, &readiness, lived, &life));
+        let told = self.told.as_ref();
+        let known = told.is_some_and(|(before, past)| same(before, &readiness, past, &life));
         if !known || self.quiet >= QUIET {
             events.push(event("state", &state_of(&readiness, &life)));
             self.told = Some((readiness, life));
@@ -143,12 +143,12 @@ impl Watched {
 }
 
 /// Whether a page that knows the one can work out the other. All that counts down does so by itself.
-fn same(before: &Readiness, now: &Readiness, lived: &TokenLife, lives: &TokenLife) -> bool {
+fn same(before: &Readiness, now: &Readiness, past: &TokenLife, life: &TokenLife) -> bool {
     before.status == now.status
         && before.reason == now.reason
         && before.token.generation == now.token.generation
         && before.token.next_attempt_in.is_some() == now.token.next_attempt_in.is_some()
-        && lived.history == lives.history
+        && past.history == life.history
 }
 
 fn state_of(readiness: &Readiness, life: &TokenLife) -> Value {

@@ -80,7 +80,12 @@ impl Control {
             .route("/", get(root))
             .route("/-/", get(home))
             .route("/-/explorer", get(explorer))
-            .route("/-/events", get(move |state, headers| live::events(state, audience.clone(), headers)))
+            .route(
+                "/-/events",
+                get(async move |State(state): State<Shared>, headers: HeaderMap| {
+                    live::events(state, audience, &headers)
+                }),
+            )
             .route("/-/assets/{name}", get(assets::asset))
             .route("/-/openapi.json", get(documents::openapi))
             .route("/-/postman_collection.json", get(documents::postman))

@@ -1,6 +1,6 @@
 // An answer: shown, followed to its other pages, read whole, and saved.
 
-import { copy, count, duration, element, size } from "./common.js";
+import { copy, count, duration, element, rowsOf, size } from "./common.js";
 import { remember } from "./form.js";
 import { curl, pythonic } from "./snippets.js";
 
@@ -84,7 +84,7 @@ export class Answer {
   }
 
   progress(rows, stop) {
-    this.status.replaceChildren(element("span", { class: "busy" }, `${count(rows)} rows so far …`), " ",
+    this.status.replaceChildren(element("span", { class: "busy" }, `${rowsOf(rows)} so far …`), " ",
       element("button", { type: "button", onclick: stop }, "Stop"));
   }
 
@@ -129,7 +129,7 @@ export class Answer {
 
   /** All pages, one row a line. */
   showAll(operation, request, response, lines, ms, bytes) {
-    this.told(response, ms, bytes, `All ${count(lines.length)} rows, `);
+    this.told(response, ms, bytes, `All ${rowsOf(lines.length)}, `);
     const rows = lines.slice(0, SHOWN).map((line) => JSON.parse(line));
     remember(rows);
     const first = lines.length > SHOWN && element("p", { class: "hint" }, `The first ${SHOWN} rows; a download has all ${count(lines.length)}.`);
@@ -159,7 +159,7 @@ export class Answer {
       return element("button", { type: "button", id: `page-${name.toLowerCase()}`, disabled: !target, onclick: go }, name);
     };
     const known = [previous !== undefined && button("Previous", previous), next !== undefined && button("Next", next)];
-    return element("div", { class: "pages" }, element("span", {}, `${count(rows.length)} rows`), known);
+    return element("div", { class: "pages" }, element("span", {}, rowsOf(rows.length)), known);
   }
 
   downloads(operation, rows, text) {

@@ -46,5 +46,8 @@ export function size(bytes) {
   return bytes < 1024 * 1024 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 }
 
+/** 1 → "1 row". */
+export const rowsOf = (number) => `${count(number)} ${number === 1 ? "row" : "rows"}`;
+
 /** 12000 → "12,000", as the reader's language has it. */
 export const count = (number) => number.toLocaleString();

@@ -1,7 +1,7 @@
 // The explorer: finds an operation, shows its form, sends the request and hands the answer on.
 
 import { Answer } from "./answer.js";
-import { $, element } from "./common.js";
+import { $, element, rowsOf } from "./common.js";
 import { load, matches } from "./document.js";
 import { fields, request, wrong } from "./form.js";
 
@@ -119,7 +119,7 @@ async function readAll(answer, operation, wanted, response, begun, stop, mine) {
       part = await reader.read();
     } catch (error) {
       const why = error.name === "AbortError" ? "You stopped it" : "The list broke off";
-      if (running === mine) answer.failed(`${why} after ${lines.length} rows, so it is not whole.`);
+      if (running === mine) answer.failed(`${why} after ${rowsOf(lines.length)}, so it is not whole.`);
       return;
     }
     if (part.done || running !== mine) break;
