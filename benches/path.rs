@@ -157,6 +157,7 @@ fn config(kind: &str, url: &str) -> Config {
         guard: guard::Config::default(),
         keys: None,
         probes: Vec::new(),
+        name: None,
         mint: mint::Config::new(upstream.api_url.join(TOKEN_ENDPOINT)),
         upstream,
         token: token::Config::default(),

@@ -11,12 +11,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinSet};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::airbyte::BaseUrl;
+use crate::airbyte::{self, BaseUrl};
 use crate::clock::{Clock, Jitter};
 use crate::config::{Config, is_own};
 use crate::control::{About, Control, ControlState, End, Readiness, Status, TokenLife, TokenReadiness};
@@ -157,7 +158,7 @@ impl App {
             stop: stop.clone(),
             public_url: config.proxy.lists.public_url.clone(),
             metrics: Arc::clone(&metrics),
-            about: About { name: config.name.clone(), upstream: upstream.api_url.authority().to_string() },
+            about: about(config),
         };
         let control = Control::new(state.clone());
         let shared = Arc::new(Shared::new(&config.proxy, tokens.clone(), guard, control, metrics));
@@ -357,6 +358,18 @@ fn own_uid() -> Vec<u32> {
     return vec![rustix::process::getuid().as_raw()];
     #[cfg(not(unix))]
     return Vec::new();
+}
+
+fn about(config: &Config) -> About {
+    let denied = airbyte::endpoints::endpoints().iter().filter(|endpoint| {
+        let method = Method::from_bytes(endpoint.method.as_bytes());
+        method.is_ok_and(|method| config.guard.policy.denies(&method, endpoint.path))
+    });
+    About {
+        name: config.name.clone(),
+        upstream: config.upstream.api_url.authority().to_string(),
+        denied: denied.map(|endpoint| endpoint.operation).collect(),
+    }
 }
 
 /// What the `/-/` routes tell.

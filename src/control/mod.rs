@@ -61,6 +61,8 @@ pub struct About {
     pub name: Option<String>,
     /// The host of Airbyte.
     pub upstream: String,
+    /// Operations that the policy denies to whom no rule names.
+    pub denied: Vec<&'static str>,
 }
 
 /// Answers the control routes. Cloning is a reference count.

@@ -39,7 +39,7 @@ pub(super) fn explorer(base: &str, about: &About) -> String {
             ("base", base),
             ("title", &title(about)),
             ("name", about.name.as_deref().unwrap_or_default()),
-            ("version", env!("CARGO_PKG_VERSION")),
+            ("denied", &about.denied.join(" ")),
         ],
     )
 }

@@ -10,8 +10,11 @@ use super::*;
 
 struct Told(Readiness, Option<BaseUrl>);
 
-static ABOUT: LazyLock<About> =
-    LazyLock::new(|| About { name: Some("prod & co".into()), upstream: "airbyte.example".into() });
+static ABOUT: LazyLock<About> = LazyLock::new(|| About {
+    name: Some("prod & co".into()),
+    upstream: "airbyte.example".into(),
+    denied: vec!["getJob", "cancelJob"],
+});
 
 impl ControlState for Told {
     fn readiness(&self) -> Readiness {
@@ -143,6 +146,12 @@ async fn pages_have_nothing_that_their_policy_forbids_and_no_address_but_ours() 
             }
         }
     }
+}
+
+#[tokio::test]
+async fn the_explorer_knows_beforehand_what_is_denied() {
+    let (_, page) = ask(well(), "GET", "/-/explorer", BROWSER).await;
+    assert!(page.contains("data-denied=\"getJob cancelJob\""), "{page}");
 }
 
 #[tokio::test]

@@ -221,6 +221,12 @@ impl Policy {
         labels
     }
 
+    /// Whether a request of the public API, `path` being below its root, is denied to whom no rule names. For pages that
+    /// say so beforehand; what is sent is judged when it comes.
+    pub fn denies(&self, method: &Method, path: &str) -> bool {
+        self.check(Asked { method, api: Api::Public, path, client: None }).is_err()
+    }
+
     /// Decides.
     pub(super) fn check(&self, asked: Asked<'_>) -> Result<(), Refusal> {
         check_access(self.access, asked, None)?;

@@ -163,6 +163,8 @@ mod tests {
 
     fn access(route: &str, status: u16) -> Access<'_> {
         Access {
+            request_id: "",
+            trace_id: None,
             method: "GET",
             route,
             status,

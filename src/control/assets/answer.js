@@ -81,6 +81,7 @@ export class Answer {
     this.status.replaceChildren(element("span", { class: "busy" }, "Waiting for the answer …"), " ",
       element("button", { type: "button", onclick: stop }, "Stop"));
     this.content.replaceChildren();
+    this.status.scrollIntoView({ block: "nearest" });
   }
 
   progress(rows, stop) {
@@ -100,6 +101,7 @@ export class Answer {
     this.status.replaceChildren(
       element("span", { class: "code", id: "answer-status", "data-kind": Math.floor(response.status / 100) }, name),
       ` ${more}${duration(ms)}, ${size(bytes)}`,
+      response.status >= 400 && !response.headers.has("proxy-status") ? ", said by Airbyte" : "",
     );
   }
 

@@ -6,6 +6,8 @@ import { load, matches } from "./document.js";
 import { fields, request, wrong } from "./form.js";
 
 const { base, title } = document.body.dataset;
+/** Operations that the rules of the proxy deny to everybody. What is sent is judged when it comes. */
+const denied = new Set(document.body.dataset.denied.split(" "));
 let groups = [];
 /** Ends the request under way. */
 let running = null;
@@ -17,7 +19,8 @@ const operations = () => groups.flatMap((group) => group.operations);
 function link(operation) {
   return element("li", {}, element("a", { href: `#${operation.id}`, "data-id": operation.id },
     element("span", { class: "verb", "data-method": operation.method }, operation.method), " ",
-    element("span", {}, operation.summary)));
+    element("span", { class: denied.has(operation.id) ? "denied" : null }, operation.summary,
+      denied.has(operation.id) && element("span", { class: "note" }, "denied"))));
 }
 
 function showGroups() {
@@ -166,6 +169,7 @@ function show(operation) {
     heading,
     element("p", { class: "path" }, element("span", { class: "verb", "data-method": operation.method }, operation.method), ` /v1${operation.path}`),
     ...(operation.description ? [element("p", { class: "lead" }, operation.description.replaceAll("`", ""))] : []),
+    ...(denied.has(operation.id) ? [element("p", { class: "note warning" }, "The rules of this proxy deny this. Try it to see which, and what would allow it.")] : []),
     form,
   );
   $("operation").hidden = false;

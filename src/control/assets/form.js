@@ -34,7 +34,7 @@ function kind({ schema }) {
   if (schema.type === "object") return "name=value, several with &";
   if (schema.format === "date-time") return "date and time, e.g. 2026-01-31T12:00:00Z";
   if (schema.anyOf) return "a number, or all";
-  return { integer: "a whole number", number: "a number", boolean: "yes or no" }[schema.type] ?? "text";
+  return { integer: "a whole number", number: "a number", boolean: "yes or no" }[schema.type] ?? "";
 }
 
 function input(parameter, id) {
@@ -65,7 +65,7 @@ function field(parameter) {
     { class: "field" },
     element("label", { for: id }, parameter.name, parameter.required && element("span", { class: "required" }, " required")),
     input(parameter, id),
-    element("p", { class: "hint", id: `${id}-help` }, `${parameter.description.replaceAll("`", "")} `, element("span", { class: "kind" }, `(${kind(parameter)})`)),
+    element("p", { class: "hint", id: `${id}-help` }, `${parameter.description.replaceAll("`", "")} ${kind(parameter) && `(${kind(parameter)})`}`),
     list,
   );
 }

@@ -164,6 +164,7 @@ async fn the_explorer_explains_what_is_denied_and_asks_before_it_deletes() {
 
     browser.open(&proxy.url("/-/explorer#listApplications")).await;
     browser.until("document.querySelector('#try') !== null").await;
+    assert!(browser.text().await.contains("The rules of this proxy deny this."), "marked beforehand");
     browser.run("document.querySelector('#try').click()").await;
     browser.until("document.querySelector('.problem') !== null").await;
     let said = browser.run("document.querySelector('.problem').innerText").await;
