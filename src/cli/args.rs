@@ -12,8 +12,8 @@ use crate::config::keys::{Flag, KEYS, Key, Kind};
 use crate::config::{Flags, is_local};
 
 /// Every subcommand.
-pub(super) const COMMANDS: [&str; 8] =
-    ["serve", "demo", "init", "check", "doctor", "export", "healthcheck", "help"];
+pub(super) const COMMANDS: [&str; 9] =
+    ["serve", "demo", "init", "check", "doctor", "token", "export", "healthcheck", "help"];
 
 const CONFIG: &str = "config";
 const STDIN: &str = "client-secret-stdin";
@@ -23,6 +23,7 @@ pub(super) const DOCUMENT: &str = "DOCUMENT";
 pub(super) const DOTENV: &str = "dotenv";
 pub(super) const URL: &str = "url";
 pub(super) const JSON: &str = "json";
+pub(super) const HEADER: &str = "header";
 pub(super) const FORCE: &str = "force";
 pub(super) const SECRET_STORE: &str = "secret-store";
 
@@ -84,6 +85,7 @@ pub(super) fn command() -> Command {
                 .about("Tell every configuration problem, or the effective settings and their sources"),
         )
         .subcommand(doctor())
+        .subcommand(token())
         .subcommand(export())
         .subcommand(
             Command::new("healthcheck")
@@ -128,6 +130,21 @@ fn doctor() -> Command {
         .about("Find out why there are no tokens, and what to write; exit code 0, or 1 if something is wrong")
         .arg(url("Airbyte's URL, as far as you know it, instead of the configured one"))
         .arg(json)
+}
+
+fn token() -> Command {
+    let header = Arg::new(HEADER)
+        .long(HEADER)
+        .action(ArgAction::SetTrue)
+        .help("Print a line for curl -H @FILE: Authorization: Bearer …");
+    let json = Arg::new(JSON)
+        .long(JSON)
+        .action(ArgAction::SetTrue)
+        .conflicts_with(HEADER)
+        .help("Print token and expires_at, in JSON");
+    Command::new("token")
+        .about("Print one new access token, for what cannot go through the proxy")
+        .args([header, json])
 }
 
 fn url(help: &'static str) -> Arg {

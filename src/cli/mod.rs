@@ -21,6 +21,7 @@ mod init;
 mod output;
 mod refuse;
 mod serve;
+mod token;
 
 /// What the user wrote is wrong.
 const USAGE: u8 = 2;
@@ -48,6 +49,7 @@ pub fn run(args: Vec<OsString>, env: &Environment) -> ExitCode {
         Some(("check", matches)) => check::run(matches, env),
         Some(("export", matches)) => export::run(matches, env),
         Some(("doctor", matches)) => doctor::run(matches, env),
+        Some(("token", matches)) => token::run(matches, env),
         Some(("init", matches)) => init::run(matches, env),
         Some(("healthcheck", matches)) => healthcheck::run(matches, env),
         Some((_, matches)) => serve::run(matches, env),

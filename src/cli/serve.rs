@@ -19,7 +19,10 @@ no credentials: the proxy needs the client id and secret of an Airbyte applicati
 To try it without an account:
     airbyte-proxy demo
 
-With an account, set both and start it again:
+With an account, write a configuration that has been tried:
+    airbyte-proxy init
+
+Or set both, and start it again:
     export AIRBYTE_CLIENT_ID=…
     export AIRBYTE_CLIENT_SECRET=…
 Airbyte shows them in its web UI under User settings → Applications (Cloud: https://cloud.airbyte.com).";

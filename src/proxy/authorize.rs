@@ -81,7 +81,9 @@ fn unavailable(error: &Unavailable) -> Problem {
         Why::WrongEndpoint(_) => problem::TOKEN_ENDPOINT_WRONG,
         _ => problem::TOKEN_UNAVAILABLE,
     };
-    Problem::new(kind, error.to_string()).retry_after(error.next_attempt)
+    let passes = kind == problem::TOKEN_UNAVAILABLE;
+    let advice = if passes { "" } else { "; airbyte-proxy doctor tells what to write" };
+    Problem::new(kind, format!("{error}{advice}")).retry_after(error.next_attempt)
 }
 
 fn failed(error: &SendError) -> Problem {

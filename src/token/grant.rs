@@ -4,6 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::policy;
+use crate::clock::Now;
 use crate::secret::{AccessToken, ClientCredentials};
 
 /// A token, and everything that was said about how long it lives. Times are Unix seconds.
@@ -19,6 +21,14 @@ pub struct Grant {
     pub issued_at: Option<i64>,
     /// `Date` of the answer.
     pub date: Option<i64>,
+}
+
+impl Grant {
+    /// How long it lives from `asked` on, which was just before it was asked for, and at most `longest`. None: it is dead
+    /// already.
+    pub fn lifetime(&self, asked: Now, longest: Duration) -> Option<Duration> {
+        policy::lifetime(self, asked, longest)
+    }
 }
 
 /// Why there is no token, sorted by what to do about it.

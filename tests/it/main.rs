@@ -6,6 +6,7 @@
 //! * `browser`: a real one, with a hostile page and with our own
 //! * `claims`: what the documents promise is held by tests that exist
 //! * `clients`: curl, `HTTPie`, the SDK of Airbyte's course and what Terraform sends, with only the URL changed
+//! * `commands`: `token`, `run`, `wait` and the other small commands, through the binary
 //! * `config`: what the user writes wrongly, the layers through the binary, the example file, `check`, `healthcheck`
 //! * `diagnose`: what `doctor` says of set-ups that do not work, and what `init` makes of a conversation
 //! * `differential`: every operation, with the proxy and without
@@ -35,6 +36,7 @@ mod authorize;
 mod browser;
 mod claims;
 mod clients;
+mod commands;
 mod config;
 mod diagnose;
 mod differential;
