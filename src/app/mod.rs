@@ -143,14 +143,39 @@ impl App {
         clock: Clock,
         stop: Stop,
     ) -> Result<Self, StartError> {
+        let ring = config.keys.clone().map(KeyRing::read).transpose()?;
+        let keys = ring.as_ref().map(|ring| ring.keys.clone());
+        let app = Self::bind_with(config, credentials, clock, stop, keys).await?;
+        Ok(Self { keys: ring, ..app })
+    }
+
+    /// The same for clients with these keys, whatever the configuration says of keys.
+    pub async fn bind_for(
+        config: &Config,
+        credentials: Source,
+        clock: Clock,
+        stop: Stop,
+        clients: &ClientKeys,
+    ) -> Result<Self, StartError> {
+        let keys = Keys::default();
+        put_in_force(&keys, clients);
+        Self::bind_with(config, credentials, clock, stop, Some(keys)).await
+    }
+
+    async fn bind_with(
+        config: &Config,
+        credentials: Source,
+        clock: Clock,
+        stop: Stop,
+        keys: Option<Keys>,
+    ) -> Result<Self, StartError> {
         let upstream = &config.upstream;
         let targets = [Some(&upstream.api_url), upstream.config_api_url.as_ref(), Some(&config.mint.url)];
         let targets: Vec<_> = targets.into_iter().flatten().collect();
         let outbound = Outbound::new(&targets, upstream.ca_file.as_deref(), &upstream.proxy)?;
         let minter = HttpMinter::new(config.mint.clone(), &outbound)?;
         let (keeper, tokens) = Keeper::new(config.token, clock.clone(), Jitter::random(), Arc::new(minter));
-        let keys = config.keys.clone().map(KeyRing::read).transpose()?;
-        let guard = guard(config, keys.as_ref().map(|ring| ring.keys.clone()));
+        let guard = guard(config, keys);
         let metrics = Arc::new(Metrics::new(proxy::labels(&guard), clock.now()));
         let connections = metrics.connections();
         let state = State {
@@ -166,7 +191,7 @@ impl App {
         let bound = server::bind(&config.server).await?.counting(connections);
         told_of_files(bound.file_limit(), config.server.max_connections);
         let probes = probes(config, state).await?;
-        let app = Self { bound, probes, proxy, keeper, tokens, credentials, keys, clock, stop };
+        let app = Self { bound, probes, proxy, keeper, tokens, credentials, keys: None, clock, stop };
         app.refuse_itself(config)?;
         Ok(app)
     }
@@ -347,9 +372,13 @@ impl KeyRing {
     }
 
     fn put_in_force(&self) {
-        let keys = self.read.keys.iter();
-        self.keys.replace(keys.map(|(name, key)| (name.as_str(), Zeroizing::new(key.expose().to_owned()))));
+        put_in_force(&self.keys, &self.read.keys);
     }
+}
+
+fn put_in_force(keys: &Keys, clients: &ClientKeys) {
+    let clients = clients.iter();
+    keys.replace(clients.map(|(name, key)| (name.as_str(), Zeroizing::new(key.expose().to_owned()))));
 }
 
 /// Whoever runs the proxy may use its socket.

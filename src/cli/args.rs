@@ -12,8 +12,8 @@ use crate::config::keys::{Flag, KEYS, Key, Kind};
 use crate::config::{Flags, is_local};
 
 /// Every subcommand.
-pub(super) const COMMANDS: [&str; 9] =
-    ["serve", "demo", "init", "check", "doctor", "token", "export", "healthcheck", "help"];
+pub(super) const COMMANDS: [&str; 10] =
+    ["serve", "demo", "run", "init", "check", "doctor", "token", "export", "healthcheck", "help"];
 
 const CONFIG: &str = "config";
 const STDIN: &str = "client-secret-stdin";
@@ -23,6 +23,7 @@ pub(super) const DOCUMENT: &str = "DOCUMENT";
 pub(super) const DOTENV: &str = "dotenv";
 pub(super) const URL: &str = "url";
 pub(super) const JSON: &str = "json";
+pub(super) const COMMAND: &str = "COMMAND";
 pub(super) const HEADER: &str = "header";
 pub(super) const FORCE: &str = "force";
 pub(super) const SECRET_STORE: &str = "secret-store";
@@ -79,6 +80,7 @@ pub(super) fn command() -> Command {
                 .args([config().hide(true), stdin().hide(true)])
                 .arg(demo_lifetime),
         )
+        .subcommand(run())
         .subcommand(init())
         .subcommand(
             Command::new("check")
@@ -130,6 +132,18 @@ fn doctor() -> Command {
         .about("Find out why there are no tokens, and what to write; exit code 0, or 1 if something is wrong")
         .arg(url("Airbyte's URL, as far as you know it, instead of the configured one"))
         .arg(json)
+}
+
+fn run() -> Command {
+    let command = Arg::new(COMMAND)
+        .required(true)
+        .num_args(1..)
+        .last(true)
+        .value_parser(ValueParser::os_string())
+        .help("What to run, with its arguments");
+    Command::new("run")
+        .about("Run a command with a proxy of its own, which nobody else can use and which ends with it")
+        .arg(command)
 }
 
 fn token() -> Command {

@@ -46,8 +46,8 @@ fn base(listeners: &[Listen]) -> Option<String> {
     Some(if both { format!("http://localhost:{}", first.port()) } else { format!("http://{first}") })
 }
 
-/// What clients read, and what for.
-const VARIABLES: [(&str, &str, &str); 6] = [
+/// What clients read, and what for: a comment, a name, a value.
+pub(super) const VARIABLES: [(&str, &str, &str); 6] = [
     ("Scripts: the base URL of the API, and the proxy itself", "AIRBYTE_API_URL", "{base}/v1"),
     ("", "AIRBYTE_PROXY_URL", "{base}"),
     (

@@ -86,7 +86,8 @@ pub(super) async fn serve(config: &Config, credentials: Source, bound: impl FnOn
     }
 }
 
-fn refused(error: &StartError) -> ExitCode {
+/// Says why it cannot start.
+pub(super) fn refused(error: &StartError) -> ExitCode {
     output::stderr(&format!("cannot start: {error}"));
     if let Some(hint) = error.hint() {
         output::stderr(&format!("  hint: {hint}"));

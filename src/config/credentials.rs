@@ -60,6 +60,11 @@ pub(super) fn choose(
     None
 }
 
+/// The variable by which systemd names its folder of credentials.
+pub(crate) fn trusted_variable() -> &'static str {
+    SYSTEMD
+}
+
 /// Folders whose files may be readable by others.
 pub(crate) fn trusted(env: &Environment) -> Trusted {
     Trusted {

@@ -30,6 +30,15 @@ impl Environment {
         self.get(name)?.to_str().filter(|value| !value.is_empty())
     }
 
+    /// The names of the variables that hold `text`, or that and more.
+    pub(crate) fn holding(&self, text: &str) -> impl Iterator<Item = &str> {
+        let holds = move |value: &OsStr| {
+            let (value, text) = (value.as_encoded_bytes(), text.as_bytes());
+            !text.is_empty() && value.windows(text.len()).any(|window| window == text)
+        };
+        self.0.iter().filter(move |(_, value)| holds(value)).map(|(name, _)| name.as_str())
+    }
+
     /// The names that start with [`PREFIX`], in order.
     pub(crate) fn own_names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str).filter(|name| name.starts_with(PREFIX))

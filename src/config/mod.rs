@@ -33,7 +33,7 @@ mod value;
 mod warnings;
 
 pub use ceiling::CeilingFile;
-pub(crate) use credentials::trusted;
+pub(crate) use credentials::{trusted, trusted_variable};
 pub use draft::Draft;
 pub use environment::Environment;
 pub use keys::{KEYS, Key};

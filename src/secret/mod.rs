@@ -33,6 +33,20 @@ impl Secret {
         Self(SecretString::from(value))
     }
 
+    /// 32 random bytes as hexadecimal digits, which mean nothing to a URL, a shell or a header. Fails where the system has
+    /// no random numbers.
+    pub fn random() -> std::io::Result<Self> {
+        use std::fmt::Write as _;
+
+        let mut bytes = zeroize::Zeroizing::new([0; 32]);
+        getrandom::fill(bytes.as_mut_slice()).map_err(std::io::Error::other)?;
+        let mut text = String::with_capacity(64);
+        for byte in bytes.iter() {
+            let _ = write!(text, "{byte:02x}");
+        }
+        Ok(Self::new(text))
+    }
+
     /// The content, for the one place that puts it on the wire.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()

@@ -7,6 +7,9 @@ use tokio::sync::Notify;
 
 use super::Stop;
 
+#[cfg(unix)]
+pub use source::hangup_is_ignored;
+
 /// What a hangup means.
 #[cfg(unix)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +98,7 @@ mod source {
     impl Source {
         pub(super) fn new() -> io::Result<Self> {
             let on_a_terminal = io::stdin().is_terminal() || io::stderr().is_terminal();
-            let meaning = Hangup::meaning(hangup_ignored(), on_a_terminal);
+            let meaning = Hangup::meaning(hangup_is_ignored(), on_a_terminal);
             Ok(Self {
                 interrupt: signal(SignalKind::interrupt())?,
                 terminate: signal(SignalKind::terminate())?,
@@ -124,7 +127,7 @@ mod source {
     }
 
     /// Whether whoever started us (`nohup`) has SIGHUP ignored. Only Linux tells without unsafe code.
-    fn hangup_ignored() -> bool {
+    pub fn hangup_is_ignored() -> bool {
         std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))
     }
 
