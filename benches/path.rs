@@ -158,6 +158,7 @@ fn config(kind: &str, url: &str) -> Config {
         keys: None,
         probes: Vec::new(),
         name: None,
+        allow_quit: false,
         mint: mint::Config::new(upstream.api_url.join(TOKEN_ENDPOINT)),
         upstream,
         token: token::Config::default(),

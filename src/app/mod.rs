@@ -184,6 +184,7 @@ impl App {
             public_url: config.proxy.lists.public_url.clone(),
             metrics: Arc::clone(&metrics),
             about: about(config),
+            allow_quit: config.allow_quit,
         };
         let control = Control::new(state.clone());
         let shared = Arc::new(Shared::new(&config.proxy, tokens.clone(), guard, control, metrics));
@@ -409,6 +410,7 @@ struct State {
     public_url: Option<BaseUrl>,
     metrics: Arc<Metrics>,
     about: About,
+    allow_quit: bool,
 }
 
 impl ControlState for State {
@@ -438,6 +440,14 @@ impl ControlState for State {
     fn end(&self) -> End {
         let stop = self.stop.clone();
         Box::pin(async move { stop.closing().await })
+    }
+
+    fn quit(&self) -> bool {
+        if self.allow_quit {
+            tracing::info!("asked to quit");
+            self.stop.drain();
+        }
+        self.allow_quit
     }
 
     fn readiness(&self) -> Readiness {

@@ -12,8 +12,20 @@ use crate::config::keys::{Flag, KEYS, Key, Kind};
 use crate::config::{Flags, is_local};
 
 /// Every subcommand.
-pub(super) const COMMANDS: [&str; 10] =
-    ["serve", "demo", "run", "init", "check", "doctor", "token", "export", "healthcheck", "help"];
+pub(super) const COMMANDS: [&str; 12] = [
+    "serve",
+    "demo",
+    "run",
+    "init",
+    "check",
+    "doctor",
+    "token",
+    "export",
+    "healthcheck",
+    "wait",
+    "quit",
+    "help",
+];
 
 const CONFIG: &str = "config";
 const STDIN: &str = "client-secret-stdin";
@@ -24,6 +36,7 @@ pub(super) const DOTENV: &str = "dotenv";
 pub(super) const URL: &str = "url";
 pub(super) const JSON: &str = "json";
 pub(super) const COMMAND: &str = "COMMAND";
+pub(super) const TIMEOUT: &str = "timeout";
 pub(super) const HEADER: &str = "header";
 pub(super) const FORCE: &str = "force";
 pub(super) const SECRET_STORE: &str = "secret-store";
@@ -94,6 +107,11 @@ pub(super) fn command() -> Command {
                 .about("Ask the running proxy how it is; exit code 0 or 1, for containers without curl")
                 .arg(ready),
         )
+        .subcommand(wait())
+        .subcommand(
+            Command::new("quit")
+                .about("Ask the running proxy to end as at SIGTERM, if control.allow_quit is set"),
+        )
 }
 
 fn export() -> Command {
@@ -144,6 +162,14 @@ fn run() -> Command {
     Command::new("run")
         .about("Run a command with a proxy of its own, which nobody else can use and which ends with it")
         .arg(command)
+}
+
+fn wait() -> Command {
+    let timeout = Arg::new(TIMEOUT)
+        .long(TIMEOUT)
+        .value_name("DURATION")
+        .help("How long to wait before exit code 1 [default: 60s]");
+    Command::new("wait").about("Return once the running proxy is ready to serve requests").arg(timeout)
 }
 
 fn token() -> Command {

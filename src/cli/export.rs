@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-use super::healthcheck::reachable;
+use super::ask::reachable;
 use super::{USAGE, args, output};
 use crate::airbyte;
 use crate::config::{Environment, listeners, public_url};

@@ -12,6 +12,7 @@ use crate::config::{Environment, Loaded, load};
 use crate::secret::Secret;
 
 mod args;
+mod ask;
 mod check;
 mod demo;
 mod doctor;
@@ -19,10 +20,12 @@ mod export;
 mod healthcheck;
 mod init;
 mod output;
+mod quit;
 mod refuse;
 mod run;
 mod serve;
 mod token;
+mod wait;
 
 /// What the user wrote is wrong.
 const USAGE: u8 = 2;
@@ -56,6 +59,8 @@ pub fn run(args: Vec<OsString>, env: &Environment) -> ExitCode {
         Some(("token", matches)) => token::run(matches, env),
         Some(("init", matches)) => init::run(matches, env),
         Some(("healthcheck", matches)) => healthcheck::run(matches, env),
+        Some(("wait", matches)) => wait::run(matches, env),
+        Some(("quit", matches)) => quit::run(matches, env),
         Some((_, matches)) => serve::run(matches, env),
         None => serve::run(&matches, env),
     }

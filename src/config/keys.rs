@@ -196,6 +196,9 @@ pub const KEYS: &[Key] = &[
     row("policy.rules", Kind::Rules, None, Hidden,
         "Rules such as \"deny * /connections/**\"; the first that matches decides"),
 
+    row("control.allow_quit", Kind::Switch, Some("false"), Hidden,
+        "Let POST /-/quit end the proxy, as SIGTERM does"),
+
     row("lists.mend_links", Kind::Switch, Some("true"), Hidden,
         "Links to other pages lead back to the proxy and keep all filters"),
     row("lists.pages_ahead", Kind::Count(0, 4), Some("1"), Hidden,

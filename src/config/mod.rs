@@ -61,6 +61,8 @@ pub struct Config {
     /// Who may call, and what, without what follows from the other settings: open APIs, a published port, and that
     /// whoever runs the proxy may use its sockets.
     pub guard: guard::Config,
+    /// `POST /-/quit` ends the proxy.
+    pub allow_quit: bool,
     /// The keys that TCP clients must show; none where they need none.
     pub keys: Option<KeysDir>,
     /// Where requests go.

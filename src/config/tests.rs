@@ -72,6 +72,7 @@ fn without_any_layer_the_rooms_defaults_hold() {
     let cloud = url(crate::airbyte::paths::CLOUD_API_URL);
     let expected = Config {
         name: None,
+        allow_quit: false,
         server: server::Config::default(),
         probes: Vec::new(),
         proxy: proxy::Config::default(),

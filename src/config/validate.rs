@@ -39,6 +39,7 @@ pub(super) fn build(settings: &mut Settings, env: &Environment, problems: &mut P
         probes,
         proxy,
         guard,
+        allow_quit: settings.switch("control.allow_quit"),
         keys,
         upstream: upstream?,
         mint: mint?,

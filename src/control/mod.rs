@@ -1,8 +1,8 @@
 //! The `/-/` routes: what this is, whether it lives, whether it is ready, what it has counted, documents for other tools,
 //! and pages for people: `pages` and their `assets`, and `live`, which keeps them up to date.
 //!
-//! Built on axum, which is not on the path of a forwarded request. Nothing here acts on anything; the guard has
-//! decided who may ask before a request gets here.
+//! Built on axum, which is not on the path of a forwarded request. Nothing here acts on anything, but that a quit may
+//! be asked for where the configuration says so; the guard has decided who may ask before a request gets here.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use bytes::Bytes;
 use tower::ServiceExt;
 
 use crate::airbyte::BaseUrl;
 use crate::browser::{self, wants_page};
 use crate::guard::FAVICON;
-use crate::problem::{METHOD_NOT_ALLOWED, Problem, UNKNOWN_PATH};
+use crate::problem::{METHOD_NOT_ALLOWED, PATH_NOT_ALLOWED, Problem, UNKNOWN_PATH};
 use crate::telemetry::metrics::Format;
 
 mod assets;
@@ -52,6 +52,9 @@ pub trait ControlState: Send + Sync + 'static {
 
     /// Ends when streams that have no end of their own are to end.
     fn end(&self) -> End;
+
+    /// Begins the end, and tells whether that is allowed at all.
+    fn quit(&self) -> bool;
 }
 
 /// What does not change while it runs.
@@ -89,6 +92,7 @@ impl Control {
                 }),
             )
             .route("/-/assets/{name}", get(assets::asset))
+            .route("/-/quit", post(quit).fallback(only_post))
             .route("/-/openapi.json", get(documents::openapi))
             .route("/-/postman_collection.json", get(documents::postman))
             // Nothing to show, and nothing that would have to be told as an error at each visit.
@@ -217,6 +221,22 @@ fn nothing_here(headers: &HeaderMap) -> Response {
 async fn method_not_allowed(headers: HeaderMap) -> Response {
     let mut problem = Problem::new(METHOD_NOT_ALLOWED, "control routes only tell: they take GET and HEAD");
     problem.fields.push((ALLOW, HeaderValue::from_static("GET, HEAD")));
+    problem.response(wants_page(&headers)).map(Body::from)
+}
+
+/// By POST alone, which no link and no image sends.
+async fn quit(State(state): State<Shared>, headers: HeaderMap) -> Response {
+    if state.quit() {
+        let body = "{\"status\":\"draining\"}\n";
+        return (StatusCode::ACCEPTED, [(CONTENT_TYPE, "application/json")], body).into_response();
+    }
+    let detail = "the proxy ends by signals alone; to let POST /-/quit end it, set control.allow_quit = true";
+    Problem::new(PATH_NOT_ALLOWED, detail).response(wants_page(&headers)).map(Body::from)
+}
+
+async fn only_post(headers: HeaderMap) -> Response {
+    let mut problem = Problem::new(METHOD_NOT_ALLOWED, "to quit is asked for with POST");
+    problem.fields.push((ALLOW, HeaderValue::from_static("POST")));
     problem.response(wants_page(&headers)).map(Body::from)
 }
 

@@ -21,6 +21,10 @@ impl ControlState for Told {
         self.0.clone()
     }
 
+    fn quit(&self) -> bool {
+        false
+    }
+
     fn public_url(&self) -> Option<&BaseUrl> {
         self.1.as_ref()
     }

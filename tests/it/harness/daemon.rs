@@ -114,6 +114,7 @@ pub(crate) async fn start(settings: Settings) -> Daemon {
         probes: settings.probes,
         proxy: settings.proxy,
         guard: settings.guard,
+        allow_quit: false,
         keys: None,
         mint: settings.mint,
         upstream: settings.upstream,
