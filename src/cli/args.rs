@@ -12,7 +12,7 @@ use crate::config::keys::{Flag, KEYS, Key, Kind};
 use crate::config::{Flags, is_local};
 
 /// Every subcommand.
-pub(super) const COMMANDS: [&str; 12] = [
+pub(super) const COMMANDS: [&str; 14] = [
     "serve",
     "demo",
     "run",
@@ -24,6 +24,8 @@ pub(super) const COMMANDS: [&str; 12] = [
     "healthcheck",
     "wait",
     "quit",
+    "completions",
+    "man",
     "help",
 ];
 
@@ -36,6 +38,7 @@ pub(super) const DOTENV: &str = "dotenv";
 pub(super) const URL: &str = "url";
 pub(super) const JSON: &str = "json";
 pub(super) const COMMAND: &str = "COMMAND";
+pub(super) const SHELL: &str = "SHELL";
 pub(super) const TIMEOUT: &str = "timeout";
 pub(super) const HEADER: &str = "header";
 pub(super) const FORCE: &str = "force";
@@ -48,8 +51,8 @@ Try it without an account, in two terminals:
   airbyte-proxy demo
   curl http://localhost:8484/v1/workspaces
 
-With an account, set AIRBYTE_CLIENT_ID and AIRBYTE_CLIENT_SECRET and run:
-  airbyte-proxy";
+With an account:
+  airbyte-proxy init";
 
 const AFTER: &str = "\
 Every key of the configuration file is a variable too, and a flag (but for
@@ -112,6 +115,8 @@ pub(super) fn command() -> Command {
             Command::new("quit")
                 .about("Ask the running proxy to end as at SIGTERM, if control.allow_quit is set"),
         )
+        .subcommand(completions())
+        .subcommand(man())
 }
 
 fn export() -> Command {
@@ -137,9 +142,7 @@ fn init() -> Command {
         .value_parser(["auto", "keychain", "file"])
         .help("Where the secret is kept: auto is the keychain where there is one, else a file");
     Command::new("init")
-        .about(
-            "Ask for what is needed, try it, and write a configuration; flags given with it are written too",
-        )
+        .about("Ask for what is needed, try it, and write a configuration")
         .arg(url("Airbyte's URL, as far as you know it: https://airbyte.corp will do"))
         .args([force, store])
 }
@@ -147,7 +150,7 @@ fn init() -> Command {
 fn doctor() -> Command {
     let json = Arg::new(JSON).long(JSON).action(ArgAction::SetTrue).help("Tell it to programs, in JSON");
     Command::new("doctor")
-        .about("Find out why there are no tokens, and what to write; exit code 0, or 1 if something is wrong")
+        .about("Find out why there are no tokens, and what to write")
         .arg(url("Airbyte's URL, as far as you know it, instead of the configured one"))
         .arg(json)
 }
@@ -159,9 +162,7 @@ fn run() -> Command {
         .last(true)
         .value_parser(ValueParser::os_string())
         .help("What to run, with its arguments");
-    Command::new("run")
-        .about("Run a command with a proxy of its own, which nobody else can use and which ends with it")
-        .arg(command)
+    Command::new("run").about("Run a command with a proxy of its own, which ends with it").arg(command)
 }
 
 fn wait() -> Command {
@@ -170,6 +171,19 @@ fn wait() -> Command {
         .value_name("DURATION")
         .help("How long to wait before exit code 1 [default: 60s]");
     Command::new("wait").about("Return once the running proxy is ready to serve requests").arg(timeout)
+}
+
+fn completions() -> Command {
+    let shell = Arg::new(SHELL)
+        .required(true)
+        .value_parser(clap::value_parser!(clap_complete::Shell))
+        .help("Whose script to print");
+    Command::new("completions").about("Print a script that completes this command line in a shell").arg(shell)
+}
+
+fn man() -> Command {
+    let command = Arg::new(COMMAND).help("The command that it is about, instead of the whole program");
+    Command::new("man").about("Print a manual page, for man -l").arg(command)
 }
 
 fn token() -> Command {

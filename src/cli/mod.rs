@@ -17,6 +17,7 @@ mod check;
 mod demo;
 mod doctor;
 mod export;
+mod generated;
 mod healthcheck;
 mod init;
 mod output;
@@ -61,6 +62,8 @@ pub fn run(args: Vec<OsString>, env: &Environment) -> ExitCode {
         Some(("healthcheck", matches)) => healthcheck::run(matches, env),
         Some(("wait", matches)) => wait::run(matches, env),
         Some(("quit", matches)) => quit::run(matches, env),
+        Some(("completions", matches)) => generated::completions(matches),
+        Some(("man", matches)) => generated::man(matches),
         Some((_, matches)) => serve::run(matches, env),
         None => serve::run(&matches, env),
     }

@@ -142,6 +142,8 @@ fn each_library_has_its_room() {
         ("axum::", &["control/", "demo/"][..]),
         ("reqwest::", &["mint/"]),
         ("clap::", &["cli/"]),
+        ("clap_complete::", &["cli/"]),
+        ("clap_mangen::", &["cli/"]),
         ("rpassword::", &["cli/init/"]),
         ("toml::", &["config/"]),
         ("tracing_subscriber::", &["telemetry/", "token/keeper_tests.rs"]),

@@ -209,7 +209,7 @@ fn help_names_the_first_two_commands() {
     let lines: Vec<_> = ran.stdout.lines().map(str::trim).collect();
     let demo = lines.iter().position(|line| *line == "airbyte-proxy demo").expect("demo");
     assert_eq!(lines[demo + 1], "curl http://localhost:8484/v1/workspaces");
-    assert!(lines.len() < 50, "{} lines", lines.len());
+    assert!(lines.len() < 48, "{} lines", lines.len());
 }
 
 #[test]
