@@ -55,7 +55,7 @@ fn start(mut config: Config, token_lifetime: Duration) -> ExitCode {
         config.upstream.config_api_url = Some(api_url.with_path(CONFIG_API_PATH));
         config.upstream.api_url = api_url;
         let banner = |addresses: &[Listen]| output::offer(banner(addresses, token_lifetime));
-        let code = serve::serve(&config, source(&simulator), banner).await;
+        let code = serve::serve(&config, source(&simulator), banner, || {}).await;
         let counts = simulator.handle().counts();
         output::offer(format!(
             "\nThe simulated Airbyte saw {} requests, {} of them without a live token, and minted {} tokens.",

@@ -1,13 +1,15 @@
 //! `airbyte-proxy`, `airbyte-proxy serve`: the proxy itself.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::ArgMatches;
+use tokio::sync::Notify;
 
-use super::{USAGE, block_on, load_all, output};
+use super::{USAGE, args, block_on, load_all, output};
 use crate::app::{App, StartError};
 use crate::clock::Clock;
-use crate::config::{Config, Environment, Loaded};
+use crate::config::{Config, Environment, Flags, Loaded, log_level};
 use crate::secret::Source;
 use crate::server::{Listen, Outcome, Stop, signals};
 use crate::telemetry;
@@ -32,24 +34,52 @@ pub(super) fn run(matches: &ArgMatches, env: &Environment) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    start(loaded)
+    start(loaded, &args::flags(matches), env)
 }
 
 /// Hands over to the composition root.
-fn start(loaded: Loaded) -> ExitCode {
+fn start(loaded: Loaded, flags: &Flags, env: &Environment) -> ExitCode {
     let Some(credentials) = loaded.credentials else {
         output::stderr(NO_CREDENTIALS);
         return ExitCode::from(USAGE);
     };
-    let _log = telemetry::init(&loaded.config.log);
+    let log = telemetry::init(&loaded.config.log);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    block_on(serve(&loaded.config, credentials, |_| {})).unwrap_or_else(|code| code)
+    let reloaded = || level_again(&log, flags, env);
+    block_on(serve(&loaded.config, credentials, |_| {}, reloaded)).unwrap_or_else(|code| code)
 }
 
-/// Binds, tells `bound` where, and serves until a signal ends it.
-pub(super) async fn serve(config: &Config, credentials: Source, bound: impl FnOnce(&[Listen])) -> ExitCode {
+/// At SIGHUP `log.level` may be another.
+fn level_again(log: &telemetry::Guard, flags: &Flags, env: &Environment) {
+    match log_level(flags, env) {
+        Ok(level) if level == log.level() => {}
+        Ok(level) => {
+            let told = || tracing::info!(now = %level, "log.level has changed");
+            // While it can be heard, whichever way it goes.
+            if level < log.level() {
+                told();
+                log.set_level(level);
+            } else {
+                log.set_level(level);
+                told();
+            }
+        }
+        Err(problems) => {
+            tracing::warn!(reason = %problems, "the configuration is wrong by now; log.level stays");
+        }
+    }
+}
+
+/// Binds, tells `bound` where, and serves until a signal ends it. At SIGHUP `reloaded` is called, and the credentials
+/// are read again.
+pub(super) async fn serve(
+    config: &Config,
+    credentials: Source,
+    bound: impl FnOnce(&[Listen]),
+    reloaded: impl Fn(),
+) -> ExitCode {
     // First of all: until then a signal kills.
     let signals = match signals::listen() {
         Ok(signals) => signals,
@@ -68,9 +98,17 @@ pub(super) async fn serve(config: &Config, credentials: Source, bound: impl FnOn
         tracing::info!(address = %address, upstream = %config.upstream.api_url, name, "listening");
     }
     bound(&app.addresses());
-    let reloads = signals.reloads();
+    let (reloads, credentials) = (signals.reloads(), Arc::new(Notify::new()));
+    let reloading = async {
+        loop {
+            reloads.notified().await;
+            reloaded();
+            credentials.notify_one();
+        }
+    };
     tokio::select! {
-        drained = app.run(reloads) => match drained.map(|drained| drained.outcome) {
+        () = reloading => ExitCode::FAILURE,
+        drained = app.run(Arc::clone(&credentials)) => match drained.map(|drained| drained.outcome) {
             Ok(Outcome::Clean) => {
                 tracing::info!("drained");
                 ExitCode::SUCCESS

@@ -10,6 +10,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tracing::level_filters::LevelFilter;
+
 use crate::airbyte::BaseUrl;
 use crate::guard::{Access, Ceiling};
 use crate::secret::{KeysDir, Secret, Source};
@@ -204,6 +206,13 @@ pub fn parse_duration(flag: &str, text: &str, (min, max): (Duration, Duration)) 
         Ok(_) => Ok(min),
         Err(wrong) => Err(wrong.at(&Origin::Flag(flag.to_owned()), "")),
     }
+}
+
+/// What `log.level` says now, for a daemon that runs already. Fails where anything written is wrong.
+pub fn log_level(flags: &Flags, env: &Environment) -> Result<LevelFilter, Problems> {
+    let mut problems = Problems::default();
+    let (settings, _) = layers(flags, env, &mut problems);
+    if problems.is_empty() { Ok(validate::log(&settings).level) } else { Err(problems) }
 }
 
 /// Where a daemon with this configuration listens. Problems are that daemon's to tell.

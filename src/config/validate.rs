@@ -367,7 +367,7 @@ fn keys(settings: &Settings, env: &Environment, problems: &mut Problems) -> Opti
     None
 }
 
-fn log(settings: &Settings) -> telemetry::Config {
+pub(super) fn log(settings: &Settings) -> telemetry::Config {
     telemetry::Config {
         format: match settings.word("log.format") {
             "human" => telemetry::Format::Human,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
+use arc_swap::ArcSwap;
 use tracing::field::Visit;
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
@@ -64,6 +65,23 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 #[must_use = "the log's last lines are lost without it"]
 pub struct Guard {
     sink: Arc<Sink>,
+    level: Arc<ArcSwap<LevelFilter>>,
+}
+
+impl Guard {
+    /// From now on this is the least severe level written.
+    pub fn set_level(&self, level: LevelFilter) {
+        let before = self.level.swap(Arc::new(level));
+        if *before != level {
+            // Each place that logs remembers whether it is heard.
+            tracing::callsite::rebuild_interest_cache();
+        }
+    }
+
+    /// The least severe level written.
+    pub fn level(&self) -> LevelFilter {
+        **self.level.load()
+    }
 }
 
 impl Drop for Guard {
@@ -86,11 +104,12 @@ pub fn init(config: &Config) -> Guard {
         Format::Auto | Format::Human => Style::Human { colour: terminal && colour },
     };
     let sink = Sink::start(io::stderr(), move |number| line::dropped(style, number));
-    let log = Log { style, clock: Clock::system(), sink: Arc::clone(&sink), level: config.level };
+    let level = Arc::new(ArcSwap::from_pointee(config.level));
+    let log = Log { style, clock: Clock::system(), sink: Arc::clone(&sink), level: Arc::clone(&level) };
     if tracing::subscriber::set_global_default(Registry::default().with(log)).is_ok() {
         std::panic::set_hook(Box::new(log_panic));
     }
-    Guard { sink }
+    Guard { sink, level }
 }
 
 fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
@@ -122,10 +141,14 @@ struct Log {
     style: Style,
     clock: Clock,
     sink: Arc<Sink>,
-    level: LevelFilter,
+    level: Arc<ArcSwap<LevelFilter>>,
 }
 
 impl Log {
+    fn level(&self) -> LevelFilter {
+        **self.level.load()
+    }
+
     fn write(&self, metadata: &Metadata<'_>, span: Option<&str>, record: impl FnOnce(&mut dyn Visit)) {
         line::with(self.style, self.clock.now().wall, metadata, span, record, |line| self.sink.push(line));
     }
@@ -133,26 +156,26 @@ impl Log {
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if allows(self.level, metadata) { Interest::always() } else { Interest::never() }
+        if allows(self.level(), metadata) { Interest::always() } else { Interest::never() }
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        allows(self.level, metadata)
+        allows(self.level(), metadata)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.level)
+        Some(self.level())
     }
 
     /// Spans are other people's (our events say all that is to be said) and written only where everything is.
     fn on_new_span(&self, span: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
-        if self.level == Level::TRACE {
+        if self.level() == Level::TRACE {
             self.write(span.metadata(), Some(span.metadata().name()), |fields| span.record(fields));
         }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        if let Some(metadata) = context.metadata(id).filter(|_| self.level == Level::TRACE) {
+        if let Some(metadata) = context.metadata(id).filter(|_| self.level() == Level::TRACE) {
             self.write(metadata, Some(metadata.name()), |fields| values.record(fields));
         }
     }

@@ -37,7 +37,7 @@ fn logged(style: Style, level: LevelFilter, say: impl FnOnce()) -> String {
     let output = Output::default();
     let sink = Sink::start(output.clone(), move |number| line::dropped(style, number));
     let (clock, _hand) = Clock::manual();
-    let log = Log { style, clock, sink: Arc::clone(&sink), level };
+    let log = Log { style, clock, sink: Arc::clone(&sink), level: Arc::new(ArcSwap::from_pointee(level)) };
     tracing::subscriber::with_default(Registry::default().with(log), say);
     sink.flush(LONG);
     output.text()

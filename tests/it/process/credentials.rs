@@ -244,20 +244,26 @@ async fn a_wrong_new_secret_never_hurts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_empty_file_of_a_moment_changes_nothing() {
-    let airbyte = airbyte(Options { token_lifetime: Duration::from_secs(6), ..Options::default() });
-    let start = airbyte_proxy("--listen 127.0.0.1:0");
-    replace(start.folder(), airbyte.client_secret().expose());
-    let proxy = from_file(&airbyte, start).start().await;
-    let asking = Asking::start(&proxy);
-    let before = until(&airbyte, |counts| counts.mints == 1).await;
-    replace(proxy.folder(), "");
-    let warning = proxy.logged("the client id and secret cannot be read").await;
-    assert!(warning.contains("\"in_use\":true"), "{warning}");
-    until(&airbyte, |counts| counts.mints > before.mints).await;
-    asking.ended().await;
-    assert_eq!(airbyte.handle().counts().refused, 0);
-    proxy.stop().await;
+async fn a_file_that_is_empty_or_gone_for_a_moment_changes_nothing() {
+    for gone in [false, true] {
+        let airbyte = airbyte(Options { token_lifetime: Duration::from_secs(6), ..Options::default() });
+        let start = airbyte_proxy("--listen 127.0.0.1:0");
+        replace(start.folder(), airbyte.client_secret().expose());
+        let proxy = from_file(&airbyte, start).start().await;
+        let asking = Asking::start(&proxy);
+        let before = until(&airbyte, |counts| counts.mints == 1).await;
+        if gone {
+            std::fs::remove_file(proxy.folder().join("secret")).expect("removed");
+        } else {
+            replace(proxy.folder(), "");
+        }
+        let warning = proxy.logged("the client id and secret cannot be read").await;
+        assert!(warning.contains("\"in_use\":true"), "{warning}");
+        until(&airbyte, |counts| counts.mints > before.mints).await;
+        asking.ended().await;
+        assert_eq!(airbyte.handle().counts().refused, 0);
+        proxy.stop().await;
+    }
 }
 
 /// As on a network's disk whose server has gone: whoever looks at the file waits.

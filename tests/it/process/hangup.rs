@@ -10,7 +10,7 @@ use http::StatusCode;
 use rustix::process::Signal;
 use tokio::process::Command;
 
-use crate::harness::process::{Start, airbyte, airbyte_proxy, private_file, until, wrapped};
+use crate::harness::process::{Start, airbyte, airbyte_proxy, in_front_of, private_file, until, wrapped};
 use crate::harness::trace;
 
 /// Credentials from a program that notes each of its runs: nothing but SIGHUP makes it run again.
@@ -40,6 +40,40 @@ async fn a_service_gets_its_secret_again() {
     assert_eq!(airbyte.handle().counts().refused, 0);
     assert_eq!(proxy.get("/v1/workspaces").await.status, StatusCode::OK);
     proxy.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_logs_at_the_level_that_is_written_by_then() {
+    let airbyte = airbyte(Options::default());
+    let start = in_front_of(&airbyte).at_its_own_level().arg("--config=x.toml");
+    let file = start.folder().join("x.toml");
+    let level = |level: &str| private_file(file.clone(), &format!("[log]\nlevel = \"{level}\"\n"));
+    level("info");
+    let proxy = start.start().await;
+    let ask = async |path: &str| assert_eq!(proxy.get(path).await.status, StatusCode::OK);
+    ask("/v1/workspaces").await;
+    proxy.logged("\"route\":\"/v1/workspaces\"").await;
+    level("warn");
+    proxy.signal(Signal::HUP);
+    let said = proxy.logged("log.level has changed").await;
+    assert!(said.contains("\"now\":\"warn\""), "{said}");
+    ask("/v1/jobs").await;
+    // A mistake is told and changes nothing.
+    level("lots");
+    proxy.signal(Signal::HUP);
+    let said = proxy.logged("log.level stays").await;
+    assert!(said.contains("x.toml:2"), "{said}");
+    ask("/v1/sources").await;
+    level("debug");
+    proxy.signal(Signal::HUP);
+    proxy.logged("\"now\":\"debug\"").await;
+    ask("/v1/destinations").await;
+    proxy.logged("\"route\":\"/v1/destinations\"").await;
+    proxy.signal(Signal::TERM);
+    let ended = proxy.ended().await;
+    for silent in ["/v1/jobs", "/v1/sources"] {
+        assert!(!ended.stderr.contains(silent), "{}", ended.stderr);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
