@@ -1,12 +1,14 @@
 //! The small commands, through the built binary.
 //!
 //! * `run`: a command with a proxy of its own
+//! * `documented`: every command of the documents
 //! * `help`: what is generated from the grammar: help, completions, manual pages
 //! * `neighbour`: `wait`, `healthcheck --ready` and `quit`, which ask a proxy that runs
 //! * `token`: one token, for whoever cannot go through the proxy
 
 #![cfg(target_os = "linux")]
 
+mod documented;
 mod help;
 mod neighbour;
 mod run;

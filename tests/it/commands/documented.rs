@@ -1,0 +1,108 @@
+//! The commands of the documents, as they stand there, one after the other, against a simulated Airbyte.
+//!
+//! A command that is new in a document is run; if it cannot be, it goes below, with the reason.
+
+use std::path::Path;
+
+use airbyte_proxy::demo::{Options, Simulator};
+
+use crate::harness::process::{Start, airbyte, in_front_of, wrapped};
+
+/// What is not run, by how it begins, and why.
+const NOT_RUN: [(&str, &str); 8] = [
+    ("cargo test", "that is this"),
+    ("cargo run --release -- demo", "process::first_contact starts it"),
+    ("cargo run --release", "process::credentials starts it in many ways"),
+    ("airbyte-proxy demo", "process::first_contact starts it"),
+    ("export ", "the next line has what it sets"),
+    ("pkill ", "it reaches every proxy of this machine; process::hangup sends the same signal to one"),
+    ("airbyte-proxy init", "it asks questions; diagnose::init answers them on a terminal"),
+    ("newman ", "documents runs it, where there is one"),
+];
+
+/// The lines of a page that are to be typed: behind `$` in a block of a console, or indented and beginning with a program.
+fn commands(page: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut fenced = false;
+    for line in page.lines() {
+        let typed = if line.starts_with("```") {
+            fenced = !fenced;
+            continue;
+        } else if fenced {
+            line.strip_prefix("$ ")
+        } else {
+            line.strip_prefix("    ").filter(|line| {
+                let programs = ["airbyte-proxy", "curl", "… |", "pkill", "export"];
+                programs.iter().any(|program| line.starts_with(program))
+            })
+        };
+        found.extend(typed.map(str::to_owned));
+    }
+    found
+}
+
+fn is_run(command: &str) -> bool {
+    NOT_RUN.iter().all(|(start, _)| !command.starts_with(start))
+}
+
+/// With what stands for something else replaced by it.
+fn filled_in(command: &str, airbyte: &Simulator, at: &str) -> String {
+    command
+        .replace("localhost:8484", at)
+        .replace("https://airbyte.corp", &format!("http://{}", airbyte.addr()))
+        .replace(" ID ", &format!(" {} ", airbyte.client_id()))
+        .replace("… |", "printf %s \"$AIRBYTE_CLIENT_SECRET\" |")
+}
+
+fn typed(command: &str, airbyte: &Simulator, at: &str) -> Start {
+    let script = format!(
+        "PATH=\"$(dirname \"$0\"):$PATH\"\ncurl() {{ command curl --silent --show-error --fail \"$@\"; }}\n{command}"
+    );
+    // Not as an upstream whose tokens nobody may print: `token` is among the commands.
+    wrapped(&["sh", "-ec", &script], "")
+        .env("AIRBYTE_PROXY_UPSTREAM_API_URL", airbyte.api_url())
+        .env("AIRBYTE_PROXY_LISTEN", at)
+        .credentials(&airbyte.credentials())
+}
+
+async fn all_of(page: &str) -> usize {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).expect("a page");
+    let airbyte = airbyte(Options::default());
+    let start = in_front_of(&airbyte).env("AIRBYTE_PROXY_CONTROL_ALLOW_QUIT", "true");
+    let proxy = start.start().await;
+    let at = proxy.addr.to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut run = 0;
+    for command in commands(&text).iter().filter(|command| is_run(command)) {
+        let line = filled_in(command, &airbyte, &at);
+        let ended = typed(&line, &airbyte, &at).within(folder.path()).run().await;
+        assert_eq!(ended.code, Some(0), "{page}: {command}\n{}{}", ended.stdout, ended.stderr);
+        run += 1;
+    }
+    run
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_of_the_readme_work() {
+    assert!(all_of("README.md").await >= 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_of_the_page_on_operations_work() {
+    assert!(all_of("docs/operations.md").await >= 11);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_of_the_pages_on_lists_and_documents_work() {
+    for page in ["docs/lists.md", "docs/documents.md"] {
+        assert!(all_of(page).await >= 1, "{page}");
+    }
+}
+
+#[test]
+fn what_is_typed_is_told_from_what_is_shown() {
+    let page =
+        "text\n\n    airbyte-proxy x\n    {\"a\": 1}\n\n```console\n$ curl y\nits answer\n```\n    $ z\n";
+    assert_eq!(commands(page), ["airbyte-proxy x", "curl y"]);
+    assert!(is_run("… | airbyte-proxy init --url x") && !is_run("airbyte-proxy init"));
+}
