@@ -92,6 +92,8 @@ table! {
     TOKEN_ENDPOINT_WRONG = "token-endpoint-wrong", "The token endpoint is not one", SERVICE_UNAVAILABLE, "proxy_configuration_error";
     /// As many requests as allowed are in flight.
     OVERLOADED = "overloaded", "There are too many requests at the same time", SERVICE_UNAVAILABLE, "connection_limit_reached";
+    /// More requests a second than the configuration allows.
+    RATE_LIMITED = "rate-limited", "There are too many requests a second", TOO_MANY_REQUESTS, "http_request_denied";
     /// No address.
     UPSTREAM_DNS = "upstream-dns", "Airbyte's host name cannot be resolved", BAD_GATEWAY, "dns_error";
     /// No connection.

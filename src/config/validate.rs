@@ -279,8 +279,12 @@ fn proxy(settings: &Settings, problems: &mut Problems) -> proxy::Config {
         let wrong = Wrong::new(format!("{ALL} must not be less than {ONE}"));
         problems.add(settings.problem(name, wrong.hint("raise the one or lower the other")));
     }
+    let optional = |name| settings.entry(name).map(|_| settings.count(name));
     proxy::Config {
         max_in_flight: settings.size("limits.in_flight"),
+        max_per_client: optional("limits.in_flight_per_client").and_then(|n| usize::try_from(n).ok()),
+        rate: optional("limits.rate").and_then(|n| u32::try_from(n).ok()),
+        rate_per_client: optional("limits.rate_per_client").and_then(|n| u32::try_from(n).ok()),
         body_idle_timeout: settings.duration("limits.body_idle_timeout"),
         replay_limit: settings.size(ONE),
         replay_total: settings.size(ALL),

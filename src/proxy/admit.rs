@@ -1,6 +1,6 @@
 //! How many requests may be under way at the same time, over all workers. Refuses, never queues.
 //!
-//! One client may have at most half of them, so that it cannot lock the others out. Clients are told apart by their
+//! One client may have at most half of them, or as many as is configured, so that it cannot lock the others out. Clients are told apart by their
 //! keys or, without one, by their addresses; whoever comes from this host without a key is not counted apart, because
 //! all its programs look the same.
 
@@ -17,6 +17,8 @@ use crate::server::Peer;
 pub(super) struct Admission {
     under_way: Arc<AtomicUsize>,
     most: usize,
+    /// Of one caller.
+    share: usize,
     by_caller: Mutex<HashMap<Caller, usize>>,
 }
 
@@ -53,9 +55,10 @@ impl Caller {
 }
 
 impl Admission {
-    /// Counts in `under_way`.
-    pub(super) fn new(most: usize, under_way: Arc<AtomicUsize>) -> Self {
-        Self { under_way, most, by_caller: Mutex::default() }
+    /// Counts in `under_way`; `share` is what one client may have at most, half if it is not given.
+    pub(super) fn new(most: usize, share: Option<usize>, under_way: Arc<AtomicUsize>) -> Self {
+        let share = share.unwrap_or(most.div_ceil(2));
+        Self { under_way, most, share, by_caller: Mutex::default() }
     }
 
     pub(super) fn admit(self: &Arc<Self>, caller: Option<Caller>) -> Result<Permit, Full> {
@@ -69,7 +72,7 @@ impl Admission {
             let mut by_caller = self.lock();
             let held = by_caller.entry(caller.clone()).or_insert(0);
             // Whoever is refused has some, so an entry of nobody is not left behind.
-            if *held >= self.most.div_ceil(2) {
+            if *held >= self.share {
                 return Err(Full::Share);
             }
             *held += 1;
@@ -107,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_one_too_many_is_refused_and_room_returns() {
-        let admission = Arc::new(Admission::new(2, Arc::default()));
+        let admission = Arc::new(Admission::new(2, None, Arc::default()));
         let (first, second) = (admission.admit(None), admission.admit(None));
         assert!(first.is_ok() && second.is_ok());
         assert_eq!(admission.admit(None).err(), Some(Full::All));
@@ -118,7 +121,7 @@ mod tests {
 
     #[test]
     fn one_caller_has_at_most_half_and_gives_it_back() {
-        let admission = Arc::new(Admission::new(4, Arc::default()));
+        let admission = Arc::new(Admission::new(4, None, Arc::default()));
         let ask = |remote| admission.admit(caller(remote));
         let held = [ask("10.0.0.9:1"), ask("[::ffff:10.0.0.9]:2")];
         assert!(held.iter().all(Result::is_ok));
@@ -131,6 +134,15 @@ mod tests {
         assert!(ask("10.0.0.9:3").is_ok());
         drop(others);
         assert!(admission.lock().is_empty());
+    }
+
+    #[test]
+    fn the_share_of_one_caller_can_be_set() {
+        let admission = Arc::new(Admission::new(4, Some(1), Arc::default()));
+        let held = admission.admit(caller("10.0.0.9:1"));
+        assert!(held.is_ok());
+        assert_eq!(admission.admit(caller("10.0.0.9:2")).err(), Some(Full::Share));
+        assert!(admission.admit(caller("10.0.0.8:1")).is_ok());
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod idle;
 mod labels;
 pub mod lists;
 mod probes;
+mod rate;
 mod replay;
 mod request_id;
 mod target;
@@ -37,6 +38,7 @@ use self::cors::Cors;
 pub use self::labels::labels;
 use self::lists::{Asked, Begun, Here, Lists};
 pub use self::probes::Probes;
+use self::rate::{Rate, TooFast};
 use self::replay::{Budget, Source};
 use self::request_id::REQUEST_ID;
 use self::upstream::{Origin, Outgoing, SetupError};
@@ -54,6 +56,12 @@ use crate::token::TokenHandle;
 pub struct Config {
     /// Requests at the same time, over all workers; more are answered 503.
     pub max_in_flight: usize,
+    /// Of these, how many one caller may have, where callers are told apart; half where nothing is said.
+    pub max_per_client: Option<usize>,
+    /// Requests a second, over all workers; more are answered 429.
+    pub rate: Option<u32>,
+    /// The same for one caller.
+    pub rate_per_client: Option<u32>,
     /// How long a client may pause within a request body.
     pub body_idle_timeout: Duration,
     /// The largest request body kept for one replay after a 401.
@@ -68,6 +76,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_in_flight: 1024,
+            max_per_client: None,
+            rate: None,
+            rate_per_client: None,
             body_idle_timeout: Duration::from_secs(30),
             replay_limit: 1024 * 1024,
             replay_total: 64 * 1024 * 1024,
@@ -80,6 +91,7 @@ impl Default for Config {
 #[derive(Debug)]
 pub struct Shared {
     admission: Arc<Admission>,
+    rate: Rate,
     budget: Arc<Budget>,
     tokens: TokenHandle,
     guard: Guard,
@@ -107,7 +119,12 @@ impl Shared {
                 .unwrap_or(HeaderValue::from_static("1.1 airbyte-proxy"))
         });
         Self {
-            admission: Arc::new(Admission::new(config.max_in_flight, metrics.in_flight())),
+            admission: Arc::new(Admission::new(
+                config.max_in_flight,
+                config.max_per_client,
+                metrics.in_flight(),
+            )),
+            rate: Rate::new(config.rate, config.rate_per_client),
             budget: Arc::new(Budget::new(config.replay_limit, config.replay_total)),
             tokens,
             guard,
@@ -195,7 +212,11 @@ impl Proxy {
             None => {}
         }
         let caller = Caller::of(peer, admitted.client.as_ref());
-        let permit = self.shared.admission.admit(caller).map_err(overloaded)?;
+        let Shared { admission, rate, tokens, .. } = &*self.shared;
+        if rate.is_on() {
+            rate.take(caller.as_ref(), tokens.now()).map_err(too_fast)?;
+        }
+        let permit = admission.admit(caller).map_err(overloaded)?;
         let asked = match api {
             Api::Public => self.shared.lists.asked(&head, prefix, whole_lists)?,
             Api::Config => Asked::Other,
@@ -318,11 +339,22 @@ fn no_content() -> Response<Content> {
     response
 }
 
+fn too_fast(limit: TooFast) -> Problem {
+    let (detail, wait) = match limit {
+        TooFast::All(wait) => ("more requests a second than limits.rate allows", wait),
+        TooFast::Client(wait) => {
+            ("more requests of this client a second than limits.rate_per_client allows", wait)
+        }
+    };
+    Problem::new(problem::RATE_LIMITED, detail).retry_after(wait)
+}
+
 fn overloaded(full: Full) -> Problem {
     let detail = match full {
         Full::All => "as many requests are under way as limits.in_flight allows; try again in a moment",
         Full::Share => {
-            "half of the requests that limits.in_flight allows are this client's already; try again in a moment"
+            "as many requests of this client are under way as it may have (limits.in_flight_per_client, or half of \
+             limits.in_flight); try again in a moment"
         }
     };
     Problem::new(problem::OVERLOADED, detail).retry_after(Duration::from_secs(1))

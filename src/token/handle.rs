@@ -11,7 +11,7 @@ use super::grant::FailureKind;
 use super::history::{Happening, History};
 use super::lease::{Lease, Unavailable, Why};
 use super::lifecycle::{View, WaiterId};
-use crate::clock::{Clock, millis};
+use crate::clock::{Clock, Now, millis};
 use crate::secret::ClientCredentials;
 
 pub(super) type Reply = oneshot::Sender<Result<Lease, Unavailable>>;
@@ -190,6 +190,11 @@ impl TokenHandle {
     /// Nothing more is lent; the keeper ends.
     pub fn close(&self) {
         self.send(Message::Close);
+    }
+
+    /// What time it is, by the clock that tokens age by.
+    pub fn now(&self) -> Now {
+        self.shared.clock.now()
     }
 
     /// How the token is.

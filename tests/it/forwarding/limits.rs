@@ -1,9 +1,13 @@
 //! One request too many, and heads that are none.
 
-use http::{Method, StatusCode};
+use std::time::Duration;
 
-use crate::harness::daemon::start;
+use airbyte_proxy::clock::Clock;
+use http::{Method, Response, StatusCode};
+
+use crate::harness::daemon::{settings, start};
 use crate::harness::talk::{Talk, show};
+use crate::harness::upstream::{Speaks, Upstream, full};
 use crate::harness::wire::Wire;
 
 #[tokio::test]
@@ -38,6 +42,30 @@ async fn the_one_too_many_is_refused_until_a_body_has_ended_or_a_caller_has_left
     upstream.head().await;
     upstream.say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     assert_eq!(last.await.expect("a task").status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn more_requests_a_second_than_are_allowed_are_told_when_to_come_back() {
+    let upstream = Upstream::start(Speaks::Http1, |_| async {
+        Response::builder().body(full("{}")).expect("a response")
+    })
+    .await;
+    let (clock, hand) = Clock::manual();
+    let mut settings = settings(&upstream.api_url());
+    settings.clock = clock;
+    settings.proxy.rate = Some(2);
+    let proxy = start(settings).await;
+    for _ in 0..2 {
+        assert_eq!(proxy.get("/v1/jobs").await.status, StatusCode::OK);
+    }
+    let refused = proxy.get("/v1/jobs").await;
+    assert_eq!((refused.status.as_u16(), refused.problem().as_str()), (429, "rate-limited"));
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(proxy.get("/-/live").await.status, StatusCode::OK, "about itself it answers at any rate");
+    assert_eq!(upstream.seen().iter().filter(|head| head.uri.path() == "/v1/jobs").count(), 2);
+    hand.advance(Duration::from_millis(500));
+    assert_eq!(proxy.get("/v1/jobs").await.status, StatusCode::OK);
+    assert_eq!(proxy.get("/v1/jobs").await.status, StatusCode::TOO_MANY_REQUESTS);
 }
 
 #[tokio::test]

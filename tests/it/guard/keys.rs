@@ -340,3 +340,24 @@ async fn the_socket_is_for_listed_users() {
         std::fs::remove_file(&socket).expect("rm");
     }
 }
+
+#[tokio::test]
+async fn one_client_that_is_too_fast_slows_down_nobody_else() {
+    let upstream = upstream().await;
+    let secret = Secret::new(&[("etl", ETL), ("bi", BI)]);
+    let mut command = keyed(&upstream, &secret);
+    command.env("AIRBYTE_PROXY_LIMITS_RATE_PER_CLIENT", "1");
+    let proxy = Proxy::start(command).await;
+    let ask = async |key| proxy.send("GET", "/v1/jobs", &[("Airbyte-Proxy-Key", key)], "").await;
+    // However slow this machine is, it does not take a second for each.
+    let mut last = ask(ETL).await;
+    assert_eq!(last.status, 200);
+    for _ in 0..20 {
+        if last.status == 200 {
+            last = ask(ETL).await;
+        }
+    }
+    assert_eq!((last.status, last.problem().as_str()), (429, "rate-limited"));
+    assert_eq!(last.all("retry-after"), ["1"]);
+    assert_eq!(ask(BI).await.status, 200);
+}

@@ -1,0 +1,168 @@
+//! How many requests a second go on to Airbyte, in all and per client, so that ten notebooks behave as one polite client.
+//! Off unless configured. Refuses, never queues.
+//!
+//! A second's worth may come at once; then they are spread out. Each limit is one number, the time at which the next
+//! request would be due if all came evenly (GCRA), so there is nothing to refill and no lock between requests of one
+//! client. Whoever comes from this host without a key counts towards the sum alone, as with permits.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::admit::Caller;
+use crate::clock::Now;
+
+/// From this many clients on, those that have not asked for a while are forgotten.
+const MANY: usize = 1024;
+/// All times here are in millionths of a second.
+const SECOND: i64 = 1_000_000;
+
+/// By caller. The lock is for the table alone, not for what is in it.
+type Known = Mutex<HashMap<Caller, Arc<Due>>>;
+
+#[derive(Debug)]
+pub(super) struct Rate {
+    all: Option<(Pace, Due)>,
+    each: Option<(Pace, Known)>,
+}
+
+/// Which limit is reached, and when there is room again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TooFast {
+    All(Duration),
+    Client(Duration),
+}
+
+/// So much time from one request to the next.
+#[derive(Debug, Clone, Copy)]
+struct Pace(i64);
+
+/// When the next request would be due.
+#[derive(Debug)]
+struct Due(AtomicI64);
+
+impl Pace {
+    fn new(per_second: u32) -> Self {
+        Self((SECOND / i64::from(per_second.max(1))).max(1))
+    }
+}
+
+impl Due {
+    fn never_asked() -> Self {
+        Self(AtomicI64::new(i64::MIN))
+    }
+
+    fn take(&self, Pace(step): Pace, now: i64) -> Result<(), Duration> {
+        let mut refused = 0;
+        let took = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |due| {
+            let due = due.max(now);
+            refused = (due + step).saturating_sub(now + SECOND.max(step));
+            (refused <= 0).then_some(due + step)
+        });
+        took.map(drop).map_err(|_| Duration::from_micros(u64::try_from(refused).unwrap_or(0)))
+    }
+
+    fn give_back(&self, Pace(step): Pace) {
+        self.0.fetch_sub(step, Ordering::Relaxed);
+    }
+}
+
+impl Rate {
+    pub(super) fn new(all: Option<u32>, each: Option<u32>) -> Self {
+        Self {
+            all: all.map(|rate| (Pace::new(rate), Due::never_asked())),
+            each: each.map(|rate| (Pace::new(rate), Mutex::default())),
+        }
+    }
+
+    /// Whether anything is limited: where not, nobody need look at a clock.
+    pub(super) fn is_on(&self) -> bool {
+        self.all.is_some() || self.each.is_some()
+    }
+
+    /// Counts one request of `caller`, or refuses it and counts nothing.
+    pub(super) fn take(&self, caller: Option<&Caller>, now: Now) -> Result<(), TooFast> {
+        let now = now.boot.saturating_mul(1000);
+        let own =
+            self.each.as_ref().zip(caller).map(|((pace, known), caller)| (*pace, due(known, caller, now)));
+        if let Some((pace, due)) = &own {
+            due.take(*pace, now).map_err(TooFast::Client)?;
+        }
+        let Some((pace, all)) = &self.all else { return Ok(()) };
+        all.take(*pace, now).map_err(|wait| {
+            if let Some((pace, due)) = &own {
+                due.give_back(*pace);
+            }
+            TooFast::All(wait)
+        })
+    }
+}
+
+fn due(known: &Known, caller: &Caller, now: i64) -> Arc<Due> {
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(due) = known.get(caller) {
+        return Arc::clone(due);
+    }
+    if known.len() >= MANY {
+        known.retain(|_, due| due.0.load(Ordering::Relaxed) > now);
+    }
+    Arc::clone(known.entry(caller.clone()).or_insert_with(|| Arc::new(Due::never_asked())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Now {
+        Now { boot: millis, wall: 0 }
+    }
+
+    fn caller(last: u16) -> Caller {
+        Caller::Address(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last).into())
+    }
+
+    #[test]
+    fn a_seconds_worth_comes_at_once_and_the_rest_evenly() {
+        let rate = Rate::new(Some(4), None);
+        for _ in 0..4 {
+            assert_eq!(rate.take(None, at(10_000)), Ok(()));
+        }
+        let quarter = Duration::from_millis(250);
+        assert_eq!(rate.take(None, at(10_000)), Err(TooFast::All(quarter)));
+        assert_eq!(rate.take(None, at(10_100)), Err(TooFast::All(Duration::from_millis(150))));
+        assert_eq!(rate.take(None, at(10_250)), Ok(()));
+        assert_eq!(rate.take(None, at(10_250)), Err(TooFast::All(quarter)));
+        // However long nobody asks, no more than a second's worth is saved up.
+        let later = (0..9).filter(|_| rate.take(None, at(90_000)).is_ok()).count();
+        assert_eq!(later, 4);
+    }
+
+    #[test]
+    fn one_client_takes_nothing_from_another_and_its_refusals_nothing_from_the_sum() {
+        let rate = Rate::new(Some(3), Some(2));
+        let ask = |last| rate.take(Some(&caller(last)), at(0));
+        assert!(ask(1).is_ok() && ask(1).is_ok());
+        assert_eq!(ask(1), Err(TooFast::Client(Duration::from_millis(500))));
+        assert_eq!(ask(2), Ok(()));
+        assert!(matches!(ask(2), Err(TooFast::All(_))));
+        // What the sum refused was not taken from the client.
+        assert!(rate.take(Some(&caller(2)), at(334)).is_ok());
+        assert!(
+            Rate::new(None, Some(1)).take(None, at(0)).is_ok(),
+            "this host's programs are told apart by keys"
+        );
+    }
+
+    #[test]
+    fn one_a_second_is_possible_and_clients_of_long_ago_are_forgotten() {
+        let rate = Rate::new(None, Some(1));
+        assert_eq!(rate.take(Some(&caller(1)), at(0)), Ok(()));
+        assert_eq!(rate.take(Some(&caller(1)), at(1)), Err(TooFast::Client(Duration::from_millis(999))));
+        for last in 0..2000 {
+            let _ = rate.take(Some(&caller(last)), at(i64::from(last) * 10));
+        }
+        let (_, known) = rate.each.as_ref().expect("on");
+        assert!(known.lock().expect("sound").len() <= MANY);
+    }
+}
