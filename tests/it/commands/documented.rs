@@ -6,7 +6,7 @@ use std::path::Path;
 
 use airbyte_proxy::demo::{Options, Simulator};
 
-use crate::harness::process::{Start, airbyte, in_front_of, wrapped};
+use crate::harness::process::{Start, airbyte, airbyte_proxy, wrapped};
 
 /// What is not run, by how it begins, and why.
 const NOT_RUN: [(&str, &str); 8] = [
@@ -58,18 +58,20 @@ fn typed(command: &str, airbyte: &Simulator, at: &str) -> Start {
     let script = format!(
         "PATH=\"$(dirname \"$0\"):$PATH\"\ncurl() {{ command curl --silent --show-error --fail \"$@\"; }}\n{command}"
     );
-    // Not as an upstream whose tokens nobody may print: `token` is among the commands.
-    wrapped(&["sh", "-ec", &script], "")
-        .env("AIRBYTE_PROXY_UPSTREAM_API_URL", airbyte.api_url())
-        .env("AIRBYTE_PROXY_LISTEN", at)
-        .credentials(&airbyte.credentials())
+    started(wrapped(&["sh", "-ec", &script], ""), airbyte).env("AIRBYTE_PROXY_LISTEN", at)
+}
+
+/// In front of `airbyte`, but not as an upstream whose tokens must not be seen: `token` is among the commands.
+fn started(start: Start, airbyte: &Simulator) -> Start {
+    let at = airbyte.api_url();
+    start.env("AIRBYTE_PROXY_UPSTREAM_API_URL", at).credentials(&airbyte.credentials())
 }
 
 async fn all_of(page: &str) -> usize {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).expect("a page");
     let airbyte = airbyte(Options::default());
-    let start = in_front_of(&airbyte).env("AIRBYTE_PROXY_CONTROL_ALLOW_QUIT", "true");
-    let proxy = start.start().await;
+    let start = started(airbyte_proxy("--listen 127.0.0.1:0"), &airbyte);
+    let proxy = start.env("AIRBYTE_PROXY_CONTROL_ALLOW_QUIT", "true").start().await;
     let at = proxy.addr.to_string();
     let folder = tempfile::tempdir().expect("a folder");
     let mut run = 0;

@@ -10,7 +10,9 @@ use crate::simulator::python;
 
 /// `run --`, in front of `airbyte`; the command is still to be added.
 fn run(airbyte: &Simulator) -> Start {
-    airbyte_proxy("run --").upstream(airbyte).credentials(&airbyte.credentials())
+    // What it says by itself is part of what is tested.
+    let start = airbyte_proxy("run --").at_its_own_level();
+    start.upstream(airbyte).credentials(&airbyte.credentials())
 }
 
 fn sh(airbyte: &Simulator, script: &str) -> Start {
