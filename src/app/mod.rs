@@ -4,6 +4,7 @@
 //! whole or leaves nothing behind; `run` fails only by a bug.
 
 mod credentials;
+mod state;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -11,16 +12,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinSet};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::airbyte::{self, BaseUrl};
+use self::state::{State, about};
 use crate::clock::{Clock, Jitter};
 use crate::config::{Config, is_own};
-use crate::control::{About, Control, ControlState, End, Readiness, Status, TokenLife, TokenReadiness};
+use crate::control::Control;
 use crate::guard::{self, Guard, Keys};
 use crate::mint::{self, HttpMinter};
 use crate::outbound::{Outbound, OutboundError};
@@ -28,8 +28,8 @@ use crate::proxy::upstream::SetupError;
 use crate::proxy::{self, Probes, Proxy, Shared};
 use crate::secret::{ClientKeys, KeysDir, KeysError, KeysFingerprint, KeysRead, Source};
 use crate::server::{self, BindError, Bound, Drained, Listen, Stop};
-use crate::telemetry::metrics::{Format, Metrics, Token};
-use crate::token::{Health, Keeper, Mood, TokenHandle};
+use crate::telemetry::metrics::Metrics;
+use crate::token::{Keeper, TokenHandle};
 
 /// The daemon, bound to its addresses and not yet serving.
 #[derive(Debug)]
@@ -388,103 +388,4 @@ fn own_uid() -> Vec<u32> {
     return vec![rustix::process::getuid().as_raw()];
     #[cfg(not(unix))]
     return Vec::new();
-}
-
-fn about(config: &Config) -> About {
-    let denied = airbyte::endpoints::endpoints().iter().filter(|endpoint| {
-        let method = Method::from_bytes(endpoint.method.as_bytes());
-        method.is_ok_and(|method| config.guard.policy.denies(&method, endpoint.path))
-    });
-    About {
-        name: config.name.clone(),
-        upstream: config.upstream.api_url.authority().to_string(),
-        denied: denied.map(|endpoint| endpoint.operation).collect(),
-    }
-}
-
-/// What the `/-/` routes tell.
-#[derive(Clone)]
-struct State {
-    tokens: TokenHandle,
-    stop: Stop,
-    public_url: Option<BaseUrl>,
-    metrics: Arc<Metrics>,
-    about: About,
-    allow_quit: bool,
-}
-
-impl ControlState for State {
-    fn public_url(&self) -> Option<&BaseUrl> {
-        self.public_url.as_ref()
-    }
-
-    fn about(&self) -> &About {
-        &self.about
-    }
-
-    fn token(&self) -> TokenLife {
-        let mood = |mood| match mood {
-            Mood::Good => "good",
-            Mood::Warning => "warning",
-            Mood::Bad => "bad",
-            Mood::Neutral => "neutral",
-        };
-        let happenings = self.tokens.history().into_iter();
-        TokenLife {
-            now: self.tokens.clock().now().wall,
-            from_to: self.tokens.life(),
-            history: happenings.map(|one| (one.at, mood(one.mood), one.what)).collect(),
-        }
-    }
-
-    fn end(&self) -> End {
-        let stop = self.stop.clone();
-        Box::pin(async move { stop.closing().await })
-    }
-
-    fn quit(&self) -> bool {
-        if self.allow_quit {
-            tracing::info!("asked to quit");
-            self.stop.drain();
-        }
-        self.allow_quit
-    }
-
-    fn readiness(&self) -> Readiness {
-        let token = self.tokens.status();
-        let status = match token.health {
-            _ if self.stop.is_draining() => Status::Draining,
-            Health::Starting => Status::Starting,
-            Health::Ready => Status::Ready,
-            Health::Degraded => Status::Degraded,
-            Health::Broken => Status::Broken,
-        };
-        Readiness {
-            status,
-            reason: token.reason,
-            token: TokenReadiness {
-                generation: token.generation,
-                expires_in: token.expires_in,
-                next_attempt_in: token.next_attempt,
-            },
-        }
-    }
-
-    fn metrics(&self, format: Format) -> String {
-        let mints = self.tokens.mints();
-        self.metrics.report(
-            format,
-            &Token {
-                state: self.readiness().status.as_str(),
-                expires_in: self.tokens.status().expires_in.unwrap_or_default(),
-                last_success: mints.last_success,
-                mints: [
-                    ("granted", mints.granted),
-                    ("rejected", mints.rejected),
-                    ("misconfigured", mints.misconfigured),
-                    ("transient", mints.transient),
-                ],
-            },
-        )
-    }
 }

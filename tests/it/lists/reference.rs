@@ -223,3 +223,16 @@ async fn an_offset_begins_a_whole_list_further_on() {
     let rows = rows_of(&stage.proxy, "/v1/jobs?limit=all&offset=130").await;
     assert!(rows == stage.airbyte.reference("/jobs?").expect("a list")[130..]);
 }
+
+#[tokio::test]
+async fn all_walks_together_keep_to_their_pages_at_once() {
+    let sizes = Sizes { jobs: 600, ..Sizes::default() };
+    let latency = std::time::Duration::from_millis(5);
+    let options = Options { sizes, latency, ..Options::default() };
+    let stage = stage_of(options, |_| {}, |settings| settings.proxy.lists.pages_at_once = 2).await;
+    let walks: Vec<_> = (0..8).map(|_| stage.proxy.begin(http::Method::GET, "/v1/jobs?limit=all")).collect();
+    for walk in walks {
+        assert_eq!(walk.await.expect("a task").json()["data"].as_array().map(Vec::len), Some(600));
+    }
+    assert_eq!(stage.airbyte.counts().most_at_once, 2);
+}
