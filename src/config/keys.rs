@@ -196,6 +196,8 @@ pub const KEYS: &[Key] = &[
     row("policy.rules", Kind::Rules, None, Hidden,
         "Rules such as \"deny * /connections/**\"; the first that matches decides"),
 
+    row("control.listen", Kind::Listen, None, Hidden,
+        "Where to answer probes and Prometheus besides, without keys; proxies nothing"),
     row("control.allow_quit", Kind::Switch, Some("false"), Hidden,
         "Let POST /-/quit end the proxy, as SIGTERM does"),
 
@@ -228,9 +230,6 @@ pub const KEYS: &[Key] = &[
         "Largest request body kept for one repetition with a new token"),
     row("limits.replay_total", Kind::Size(64 * GIB), Some("64MiB"), Hidden,
         "Memory for all kept bodies together"),
-
-    row("control.listen", Kind::Listen, None, Hidden,
-        "Where to answer probes and Prometheus besides, without keys; proxies nothing"),
 
     row("drain.delay", Kind::Duration(Duration::ZERO, secs(3600)), Some("0s"), Hidden,
         "After SIGTERM, how long to go on accepting while readiness is already false"),
