@@ -100,7 +100,9 @@ async fn answer<H: Handler>(
     request: Request<Incoming>,
 ) -> Result<Response<Answering<H::Body>>, Infallible> {
     let (version, body) = (request.version(), !request.body().is_end_stream());
-    let handled = caught(async { client.handler.handle(&client.peer, request).await }).await;
+    // Boxed: handling is by far the largest part of a connection, which is idle most of the time; and each function that
+    // it passes through on its way would move all of it.
+    let handled = caught(Box::pin(client.handler.handle(&client.peer, request))).await;
     let mut response = handled.unwrap_or_else(|Panicked| {
         tracing::error!("handling a request panicked; it is answered with 500");
         client.handler.panicked()
@@ -119,11 +121,10 @@ async fn answer<H: Handler>(
 struct Panicked;
 
 /// Runs `future`; a panic in it is an error here, and what it says stays with the panic hook.
-async fn caught<F: Future>(future: F) -> Result<F::Output, Panicked> {
-    let mut future = pin!(future);
+async fn caught<F: Future + Unpin>(mut future: F) -> Result<F::Output, Panicked> {
     poll_fn(|cx: &mut Context<'_>| {
         // Nothing that the future holds is looked at after a panic: it is only dropped.
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut future).poll(cx))) {
             Ok(polled) => polled.map(Ok),
             Err(_) => Poll::Ready(Err(Panicked)),
         }

@@ -126,7 +126,7 @@ async fn sample(
     let watched =
         bench.options.seconds.max(if bench.options.quick { Duration::from_secs(2) } else { WATCHED });
     sleep(watched).await;
-    let naps = system::naps(&process.tree()) - naps;
+    let naps = system::naps(&process.tree()).saturating_sub(naps);
     let mut sample = Sample {
         resident: float(process.memory("VmRSS")),
         anonymous: float(process.memory("RssAnon")),
