@@ -57,7 +57,7 @@ pub struct Totals {
     pub refused: u64,
     /// Sent a second time, with a newer token.
     pub replayed: u64,
-    /// Answered with 500 or more, by Airbyte or by us, or broken off.
+    /// Answered with 500 or more, by Airbyte or by us.
     pub failed: u64,
 }
 

@@ -27,7 +27,7 @@ use self::asked::{Page, Whole};
 pub(super) use self::decoded::{Decoded, ReadError};
 pub(super) use self::here::Here;
 use self::pages::Pages;
-pub(super) use self::whole::{Begun, Rest};
+pub(super) use self::whole::{Begun, Rest, nothing};
 use super::access::Record;
 use super::answer::Content;
 use super::upstream::{Origin, Outgoing, Relay};
@@ -148,11 +148,6 @@ pub(super) async fn refused(response: Response<Relay>, asked: &Whole) -> Result<
         decoded.content().await.map_err(ReadError::into_problem)?
     };
     Ok(Response::from_parts(head, content))
-}
-
-/// The answer to a request for what follows a whole list.
-pub(super) fn nothing(format: asked::Format) -> Response<Content> {
-    whole::nothing(format)
 }
 
 /// A part of what we change is of no use to the caller; and content in a coding that we cannot take off, of none to us.

@@ -75,8 +75,8 @@ fn describe(headers: &mut HeaderMap, asked: &Whole) {
     }
 }
 
-/// A list without rows.
-pub(super) fn nothing(format: Format) -> Response<Content> {
+/// The answer to a request for what follows a whole list: no rows.
+pub(in crate::proxy) fn nothing(format: Format) -> Response<Content> {
     let content = match format {
         Format::Json => Some(Bytes::from_static(b"{\"data\":[],\"previous\":\"\",\"next\":\"\"}")),
         Format::Lines => None,

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::{answer, asked, impatient, page};
+use super::{answer, asked, begun, impatient, page};
 use crate::harness::daemon::start;
 use crate::harness::talk::Talk;
 use crate::harness::wire::Wire;
@@ -66,10 +66,7 @@ async fn an_error_is_the_end_only_if_nothing_follows_the_last_row() {
             (page([]), false),
             (page(rows..=rows), false),
         ] {
-            let mut caller = proxy.ask("GET /v1/jobs?limit=all HTTP/1.1").await;
-            let mut upstream = wire.accept().await;
-            asked(&mut upstream, "/v1/jobs?limit=100&offset=0").await;
-            answer(&mut upstream, "200 OK", &page(0..rows)).await;
+            let (mut caller, mut upstream) = begun(&wire, &proxy, &page(0..rows)).await;
             asked(&mut upstream, "/v1/jobs?limit=100&offset=100").await;
             answer(&mut upstream, status, "{\"errorId\":\"x\"}").await;
             asked(&mut upstream, &format!("/v1/jobs?limit=100&offset={known}")).await;
@@ -145,10 +142,7 @@ async fn an_empty_page_that_leads_on_is_not_the_end() {
 async fn an_error_after_a_short_page_that_says_nothing_of_its_end_breaks_the_answer_off() {
     let wire = Wire::listen().await;
     let proxy = impatient(&wire).await;
-    let mut caller = proxy.ask("GET /v1/jobs?limit=all HTTP/1.1").await;
-    let mut upstream = wire.accept().await;
-    asked(&mut upstream, "/v1/jobs?limit=100&offset=0").await;
-    answer(&mut upstream, "200 OK", &page(0..7)).await;
+    let (mut caller, mut upstream) = begun(&wire, &proxy, &page(0..7)).await;
     for _ in 0..4 {
         asked(&mut upstream, "/v1/jobs?limit=100&offset=100").await;
         answer(&mut upstream, "429 Too Many Requests\r\nretry-after: 0", "{}").await;
@@ -160,10 +154,7 @@ async fn an_error_after_a_short_page_that_says_nothing_of_its_end_breaks_the_ans
 async fn a_later_page_is_asked_for_again_where_that_may_help() {
     let wire = Wire::listen().await;
     let proxy = impatient(&wire).await;
-    let mut caller = proxy.ask("GET /v1/jobs?limit=all HTTP/1.1").await;
-    let mut upstream = wire.accept().await;
-    asked(&mut upstream, "/v1/jobs?limit=100&offset=0").await;
-    answer(&mut upstream, "200 OK", &page(0..100)).await;
+    let (mut caller, mut upstream) = begun(&wire, &proxy, &page(0..100)).await;
     for status in ["503 Service Unavailable\r\nretry-after: 0", "429 Too Many Requests\r\nretry-after: 0"] {
         asked(&mut upstream, "/v1/jobs?limit=100&offset=100").await;
         answer(&mut upstream, status, "{}").await;
@@ -188,10 +179,7 @@ async fn a_later_page_is_asked_for_again_where_that_may_help() {
 async fn a_pause_that_nobody_would_wait_for_breaks_the_answer_off_at_once() {
     let wire = Wire::listen().await;
     let proxy = impatient(&wire).await;
-    let mut caller = proxy.ask("GET /v1/jobs?limit=all HTTP/1.1").await;
-    let mut upstream = wire.accept().await;
-    asked(&mut upstream, "/v1/jobs?limit=100&offset=0").await;
-    answer(&mut upstream, "200 OK", &page(0..100)).await;
+    let (mut caller, mut upstream) = begun(&wire, &proxy, &page(0..100)).await;
     asked(&mut upstream, "/v1/jobs?limit=100&offset=100").await;
     answer(&mut upstream, "503 Service Unavailable\r\nretry-after: 61", "{}").await;
     is_broken_off(&mut caller, 100).await;

@@ -37,6 +37,15 @@ async fn answer(upstream: &mut Talk, status: &str, content: &str) {
         .await;
 }
 
+/// A whole list whose first page is this one: its caller, and upstream's connection.
+async fn begun(wire: &Wire, proxy: &Daemon, first: &str) -> (Talk, Talk) {
+    let caller = proxy.ask("GET /v1/jobs?limit=all HTTP/1.1").await;
+    let mut upstream = wire.accept().await;
+    asked(&mut upstream, "/v1/jobs?limit=100&offset=0").await;
+    answer(&mut upstream, "200 OK", first).await;
+    (caller, upstream)
+}
+
 /// The next request, which is for this target.
 async fn asked(upstream: &mut Talk, target: &str) -> Head {
     let head = upstream.head().await;

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::{answer, asked, page};
+use super::{answer, asked, begun, page};
 use crate::harness::daemon::start;
 use crate::harness::talk::{Talk, show};
 use crate::harness::wire::Wire;
@@ -88,10 +88,7 @@ async fn a_preference_is_confirmed_and_lines_are_rows() {
 async fn one_page_is_fetched_ahead_and_no_more() {
     let wire = Wire::listen().await;
     let proxy = wire.daemon().await;
-    let mut caller = proxy.ask("GET /v1/jobs?limit=all HTTP/1.1").await;
-    let mut upstream = wire.accept().await;
-    asked(&mut upstream, "/v1/jobs?limit=100&offset=0").await;
-    answer(&mut upstream, "200 OK", &page(0..100)).await;
+    let (mut caller, mut upstream) = begun(&wire, &proxy, &page(0..100)).await;
     // While the first page is on its way to the caller, who has it before there is another.
     asked(&mut upstream, "/v1/jobs?limit=100&offset=100").await;
     caller.head().await;
@@ -135,10 +132,7 @@ async fn more_pages_are_fetched_ahead_if_so_set_and_keep_their_order() {
 async fn a_caller_who_leaves_stops_the_paging() {
     let wire = Wire::listen().await;
     let proxy = wire.daemon().await;
-    let mut caller = proxy.ask("GET /v1/jobs?limit=all HTTP/1.1").await;
-    let mut upstream = wire.accept().await;
-    asked(&mut upstream, "/v1/jobs?limit=100&offset=0").await;
-    answer(&mut upstream, "200 OK", &page(0..100)).await;
+    let (mut caller, mut upstream) = begun(&wire, &proxy, &page(0..100)).await;
     asked(&mut upstream, "/v1/jobs?limit=100&offset=100").await;
     caller.head().await;
     drop(caller);
