@@ -4,6 +4,7 @@
 //!
 //! * `upstream`, `load`: the two ends, each this program again in a process of its own.
 //! * `proxies`, `conf/`: who is compared, and how each is configured.
+//! * `bare`: a relay that is hyper and nothing else, to compare with.
 //! * `child`, `words`, `system`: processes, what is said to them, and what the kernel tells of them.
 //! * `stage`: one upstream and one proxy, from start to end. Whatever ends, its processes end with it.
 //! * `modes`: what is measured.
@@ -18,6 +19,8 @@
 
 #[cfg(target_os = "linux")]
 mod authority;
+#[cfg(target_os = "linux")]
+mod bare;
 #[cfg(target_os = "linux")]
 mod child;
 #[cfg(target_os = "linux")]

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 use crate::upstream::{CLIENT_ID, CLIENT_SECRET};
-use crate::{Result, authority, child};
+use crate::{Result, authority, bare, child};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -18,9 +18,12 @@ pub(crate) enum Kind {
     Haproxy,
     Envoy,
     Caddy,
+    /// No peer: see [`bare`].
+    Bare,
 }
 
-pub(crate) const KINDS: [Kind; 5] = [Kind::Ours, Kind::Nginx, Kind::Haproxy, Kind::Envoy, Kind::Caddy];
+pub(crate) const KINDS: [Kind; 6] =
+    [Kind::Ours, Kind::Nginx, Kind::Haproxy, Kind::Envoy, Kind::Caddy, Kind::Bare];
 
 /// One that is there.
 #[derive(Debug, Clone)]
@@ -65,6 +68,7 @@ impl Kind {
             Self::Haproxy => "haproxy",
             Self::Envoy => "envoy",
             Self::Caddy => "caddy",
+            Self::Bare => "bare",
         }
     }
 
@@ -78,8 +82,19 @@ impl Kind {
         matches!(self, Self::Ours | Self::Envoy)
     }
 
+    /// Whether it does what ours does, so that ours may be measured by it.
+    pub(crate) fn is_peer(self) -> bool {
+        !matches!(self, Self::Ours | Self::Bare)
+    }
+
+    /// Whether it writes a line a request.
+    pub(crate) fn logs(self) -> bool {
+        self != Self::Bare
+    }
+
     fn version(self, program: &Path) -> Result<String> {
         let argument = match self {
+            Self::Bare => return Ok("bare hyper relay".to_owned()),
             Self::Nginx | Self::Haproxy => "-v",
             Self::Caddy => "version",
             Self::Ours | Self::Envoy => "--version",
@@ -142,6 +157,17 @@ impl Proxy {
                 command.arg("-c").arg(file).args(["--concurrency", &place.workers.to_string()]);
                 command.args(["--disable-hot-restart", "--log-level", "error"]);
                 command.args(["--file-flush-interval-msec", "1000"]);
+                command.stdout(other()?).stderr(other()?);
+            }
+            Kind::Bare => {
+                let plan = bare::Plan {
+                    folder: place.shared.to_owned(),
+                    port: place.port,
+                    upstream: place.upstream,
+                    h2: place.h2,
+                    token: place.token.to_owned(),
+                };
+                command.arg(bare::ROLE).arg(serde_json::to_string(&plan)?);
                 command.stdout(other()?).stderr(other()?);
             }
             Kind::Caddy => {

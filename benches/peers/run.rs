@@ -11,7 +11,7 @@ use crate::modes;
 use crate::options::{self, Options};
 use crate::proxies::{KINDS, Kind, Proxy, find};
 use crate::stage::{Bench, describe, memory};
-use crate::{Result, authority, load, system, upstream};
+use crate::{Result, authority, bare, load, system, upstream};
 
 pub(crate) fn main() -> Result<()> {
     let mut arguments = env::args().skip(1);
@@ -22,6 +22,7 @@ pub(crate) fn main() -> Result<()> {
         match role.as_str() {
             upstream::ROLE => upstream::run(serde_json::from_str(&plan)?).await,
             load::ROLE => load::run(serde_json::from_str(&plan)?).await,
+            bare::ROLE => bare::run(serde_json::from_str(&plan)?).await,
             modes::BARE_ROLE => modes::bare().await,
             _ => whole().await,
         }
@@ -60,11 +61,17 @@ async fn report(bench: &Bench) -> Result<String> {
 fn prepare(options: Options) -> Result<Bench> {
     let files = system::raise_file_limit();
     let ours = binary(&options.binary)?;
-    let wanted =
-        |kind: &Kind| options.proxies.is_empty() || options.proxies.iter().any(|word| word == kind.word());
+    let wanted = |kind: &Kind| match &options.proxies {
+        none if none.is_empty() => *kind != Kind::Bare || options.mode == "table",
+        some => some.iter().any(|word| word == kind.word()),
+    };
     let mut proxies = Vec::new();
     for kind in KINDS.into_iter().filter(wanted) {
-        let program = if kind == Kind::Ours { Some(ours.clone()) } else { find(kind.word()) };
+        let program = match kind {
+            Kind::Ours => Some(ours.clone()),
+            Kind::Bare => Some(env::current_exe()?),
+            _ => find(kind.word()),
+        };
         match program.map(|program| Proxy::new(kind, program)) {
             Some(Ok(proxy)) => proxies.push(proxy),
             Some(Err(error)) => eprintln!("{}: {error}; left out", kind.word()),

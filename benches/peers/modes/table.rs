@@ -6,7 +6,7 @@ use super::progress;
 use crate::Result;
 use crate::content::{self, KILOBYTE, MEGABYTE};
 use crate::load::{Load, Plan};
-use crate::proxies::{Kind, Proxy};
+use crate::proxies::Proxy;
 use crate::report::{Table, median, number};
 use crate::stage::{Bench, Setup, Stage};
 
@@ -156,7 +156,7 @@ fn table(cell: Cell, proxies: &[&Proxy], samples: &[Vec<Sample>], wrong: &[Strin
     let mut table = Table::new(cell.title(), &columns);
     let of = |samples: &[Sample], what: fn(&Sample) -> f64| median(samples.iter().map(what));
     let cpu = |samples: &Vec<Sample>| of(samples, |sample| sample.cpu);
-    let peers = proxies.iter().zip(samples).filter(|(proxy, _)| proxy.kind != Kind::Ours);
+    let peers = proxies.iter().zip(samples).filter(|(proxy, _)| proxy.kind.is_peer());
     let best = peers.filter_map(|(_, samples)| cpu(samples)).min_by(f64::total_cmp);
     for (proxy, samples) in proxies.iter().zip(samples) {
         let ratio = cpu(samples).zip(best).map(|(cpu, best)| cpu / best);
