@@ -77,6 +77,14 @@ impl Clock {
         }
     }
 
+    /// Reads the wall clock alone, for what people read.
+    pub fn wall(&self) -> i64 {
+        match &self.0 {
+            Source::System => system::wall_millis(),
+            Source::Manual(now) => now.borrow().wall,
+        }
+    }
+
     /// Returns once at least `d` has passed on the boot clock, as far as this process can tell while it runs: a
     /// suspended machine does not count down a nap, so callers nap briefly and compare afterwards.
     pub async fn nap(&self, d: Duration) {

@@ -103,7 +103,7 @@ pub fn init(config: &Config) -> Guard {
         Format::Auto if !terminal => Style::Json,
         Format::Auto | Format::Human => Style::Human { colour: terminal && colour },
     };
-    let sink = Sink::start(io::stderr(), move |number| line::dropped(style, number));
+    let sink = Sink::start(io::stderr(), sink::REST, move |number| line::dropped(style, number));
     let level = Arc::new(ArcSwap::from_pointee(config.level));
     let log = Log { style, clock: Clock::system(), sink: Arc::clone(&sink), level: Arc::clone(&level) };
     if tracing::subscriber::set_global_default(Registry::default().with(log)).is_ok() {
@@ -150,7 +150,7 @@ impl Log {
     }
 
     fn write(&self, metadata: &Metadata<'_>, span: Option<&str>, record: impl FnOnce(&mut dyn Visit)) {
-        line::with(self.style, self.clock.now().wall, metadata, span, record, |line| self.sink.push(line));
+        line::with(self.style, self.clock.wall(), metadata, span, record, |line| self.sink.push(line));
     }
 }
 

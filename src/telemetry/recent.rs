@@ -82,7 +82,7 @@ pub(super) fn note(access: &Access<'_>) {
         return;
     }
     let ring = MINE.get();
-    lock(&ALL[ring]).note(access, ring, Clock::system().now().wall);
+    lock(&ALL[ring]).note(access, ring, Clock::system().wall());
 }
 
 impl Ring {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use tracing::{debug, error, info, trace, warn};
 
+use super::sink::REST;
 use super::*;
 
 /// Output that can be looked at.
@@ -35,7 +36,7 @@ const LONG: Duration = Duration::from_secs(20);
 /// All lines of what `say` logs.
 fn logged(style: Style, level: LevelFilter, say: impl FnOnce()) -> String {
     let output = Output::default();
-    let sink = Sink::start(output.clone(), move |number| line::dropped(style, number));
+    let sink = Sink::start(output.clone(), REST, move |number| line::dropped(style, number));
     let (clock, _hand) = Clock::manual();
     let log = Log { style, clock, sink: Arc::clone(&sink), level: Arc::new(ArcSwap::from_pointee(level)) };
     tracing::subscriber::with_default(Registry::default().with(log), say);
@@ -193,10 +194,11 @@ fn a_reader_that_stops_blocks_nobody_and_what_is_lost_is_counted() {
     let output = Output::default();
     let (go, release) = mpsc::channel();
     let (reached, stuck) = mpsc::channel();
-    let sink = Sink::start(Stuck { release, reached, output: output.clone() }, |n| format!("{n} lost\n"));
+    let sink =
+        Sink::start(Stuck { release, reached, output: output.clone() }, REST, |n| format!("{n} lost\n"));
     sink.push("first\n");
     stuck.recv().expect("the thread has it");
-    for _ in 0..5000 {
+    for _ in 0..20_000 {
         sink.push("line\n");
     }
     sink.flush(Duration::from_millis(1));
@@ -204,11 +206,51 @@ fn a_reader_that_stops_blocks_nobody_and_what_is_lost_is_counted() {
     drop(go);
     sink.flush(LONG);
     let text = output.text();
-    assert_eq!(text.matches("line\n").count(), 4096);
-    assert!(text.ends_with("904 lost\n"));
+    assert_eq!(text.matches("line\n").count(), 16_384);
+    assert!(text.ends_with("3616 lost\n"));
     sink.push("again\n");
     sink.flush(LONG);
     assert!(output.text().ends_with("again\n"), "room has returned");
+}
+
+/// Output that tells of each write.
+struct Told(mpsc::Sender<String>);
+
+impl Write for Told {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.send(String::from_utf8_lossy(bytes).into_owned());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_first_line_is_written_at_once_and_what_comes_during_the_rest_together() {
+    let (told, writes) = mpsc::channel();
+    let sink = Sink::start(Told(told), Duration::from_secs(3600), |_| String::new());
+    sink.push("first\n");
+    assert_eq!(writes.recv().expect("written"), "first\n");
+    for line in ["second\n", "third\n"] {
+        sink.push(line);
+    }
+    // Whoever waits for the end need not wait for the rest.
+    sink.flush(LONG);
+    assert_eq!(writes.try_iter().collect::<Vec<_>>(), ["second\nthird\n"]);
+}
+
+#[test]
+fn much_to_write_ends_the_rest() {
+    let (told, writes) = mpsc::channel();
+    let sink = Sink::start(Told(told), Duration::from_secs(3600), |_| String::new());
+    sink.push("first\n");
+    assert_eq!(writes.recv().expect("written"), "first\n");
+    for _ in 0..4096 {
+        sink.push("line\n");
+    }
+    assert!(writes.recv_timeout(LONG).expect("written").starts_with("line\n"));
 }
 
 /// Output as the terminal leaves it.
@@ -233,7 +275,7 @@ impl Write for Broken {
 #[test]
 fn a_broken_pipe_costs_its_lines_and_nothing_else() {
     let output = Output::default();
-    let sink = Sink::start(Broken(output.clone(), 0), |_| String::new());
+    let sink = Sink::start(Broken(output.clone(), 0), REST, |_| String::new());
     sink.push("lost\n");
     sink.flush(LONG);
     sink.push("written\n");

@@ -138,6 +138,6 @@ async fn arbitrary_bytes_become_well_formed_requests_or_none() {
     assert_eq!(airbyte.complaints(), Vec::<String>::new());
     assert!(airbyte.answered() - relayed <= gave_up, "{} answers for {relayed}", airbyte.answered());
     assert!(relayed > number / 20 && count(&totals.refused) > number / 20, "the inputs reach every part");
-    let panics: Vec<_> = proxy.log().into_iter().filter(|line| line.contains("panick")).collect();
+    let panics: Vec<_> = proxy.log().await.into_iter().filter(|line| line.contains("panick")).collect();
     assert_eq!(panics, Vec::<String>::new());
 }

@@ -16,8 +16,8 @@ use site::Site;
 use crate::vectors::binary::{Stage, stage};
 
 /// Lines of the access log about requests that were refused for this.
-fn refused(stage: &Stage, problem: &str) -> usize {
-    stage.proxy.log().iter().filter(|line| line.contains(problem)).count()
+async fn refused(stage: &Stage, problem: &str) -> usize {
+    stage.proxy.log().await.iter().filter(|line| line.contains(problem)).count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,7 +37,7 @@ async fn a_hostile_page_reads_nothing_and_changes_nothing() {
         assert!(["failed", "opaque", "closed"].contains(&outcome), "{name}: {outcome}");
     }
     // They did reach the proxy, which is why this proves something.
-    assert!(refused(&stage, "origin-not-allowed") >= 15, "{:?}", stage.proxy.log());
+    assert!(refused(&stage, "origin-not-allowed").await >= 15, "{:?}", stage.proxy.log().await);
 
     for (leave, path) in [
         ("document.querySelector('#api').click()", "/v1/workspaces"),
@@ -77,7 +77,7 @@ async fn a_rebound_page_gets_refusals_and_nothing_else() {
         assert!(got.starts_with("403 ") && got.contains("host-not-allowed"), "{request}: {got}");
         assert!(!got.contains("access-control") && !got.contains("workspaceId"), "{request}: {got}");
     }
-    assert!(refused(&stage, "host-not-allowed") >= 6, "{:?}", stage.proxy.log());
+    assert!(refused(&stage, "host-not-allowed").await >= 6, "{:?}", stage.proxy.log().await);
     assert_eq!(stage.asked(), before, "nothing of it reached upstream");
 }
 

@@ -7,18 +7,22 @@ use std::sync::{Arc, Mutex};
 use airbyte_proxy::demo::{Counts, Handle, Options, Simulator};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::harness::talk::{Talk, soon};
 
 /// Lines of a log that are kept, panics aside.
 const MOST_LINES: usize = 10_000;
 
+/// The request ids of [`Binary::log`] begin with this.
+const MARK: &str = "mark-of-the-log-";
+
 /// A running binary. Dropping it kills it.
 pub(crate) struct Binary {
     pub(crate) addr: SocketAddr,
     pub(crate) pid: u32,
     log: Arc<Mutex<Vec<String>>>,
+    marks: watch::Receiver<u64>,
     _child: Child,
 }
 
@@ -50,13 +54,20 @@ impl Binary {
         let stderr = child.stderr.take().expect("piped");
         let log = Arc::new(Mutex::new(Vec::new()));
         let (tell, told) = oneshot::channel();
-        tokio::spawn(read_log(BufReader::new(stderr), Arc::clone(&log), tell));
+        let (marked, marks) = watch::channel(0);
+        tokio::spawn(read_log(BufReader::new(stderr), Arc::clone(&log), tell, marked));
         let addr = soon(told).await.unwrap_or_else(|_| panic!("it does not listen: {:?}", log.lock()));
-        Self { addr, pid, log, _child: child }
+        Self { addr, pid, log, marks, _child: child }
     }
 
-    /// What it has written to standard error so far.
-    pub(crate) fn log(&self) -> Vec<String> {
+    /// What it has logged so far. It writes lines with others, a little later: so one more request marks the place.
+    pub(crate) async fn log(&self) -> Vec<String> {
+        let mut marks = self.marks.clone();
+        let mark = *marks.borrow() + 1;
+        let mut talk = self.talk().await;
+        talk.say(format!("GET /-/live HTTP/1.1\r\nhost: localhost\r\nx-request-id: {MARK}{mark}\r\n\r\n"))
+            .await;
+        soon(marks.wait_for(|seen| *seen >= mark)).await.expect("its log goes on");
         self.log.lock().expect("lock").clone()
     }
 
@@ -78,6 +89,7 @@ async fn read_log(
     stderr: BufReader<tokio::process::ChildStderr>,
     log: Arc<Mutex<Vec<String>>>,
     tell: oneshot::Sender<SocketAddr>,
+    marks: watch::Sender<u64>,
 ) {
     let mut lines = stderr.lines();
     let mut tell = Some(tell);
@@ -86,6 +98,10 @@ async fn read_log(
             && let Some(tell) = tell.take()
         {
             let _ = tell.send(address);
+        }
+        if line.contains(MARK) {
+            marks.send_modify(|mark| *mark += 1);
+            continue;
         }
         let mut log = log.lock().expect("lock");
         if log.len() < MOST_LINES || line.contains("panicked") {

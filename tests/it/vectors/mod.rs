@@ -73,7 +73,8 @@ async fn try_all(stage: &Stage, vectors: &[Vector<'_>]) {
     }
     assert!(all.is_empty(), "{} of {} vectors: {}", all.len(), vectors.len(), all.join("\n"));
     assert_eq!(stage.airbyte.unauthorized(), 0);
-    assert!(!stage.proxy.log().iter().any(|line| line.contains("panick")), "{:?}", stage.proxy.log());
+    let log = stage.proxy.log().await;
+    assert!(!log.iter().any(|line| line.contains("panick")), "{log:?}");
 }
 
 /// Sends the bytes; says what is wrong with the answer.

@@ -277,7 +277,7 @@ async fn bodies_that_are_no_chunks_end_the_request_everywhere() {
         ],
     )
     .await;
-    assert_eq!(stage.proxy.log().iter().filter(|line| line.contains("panick")).count(), 0);
+    assert_eq!(stage.proxy.log().await.iter().filter(|line| line.contains("panick")).count(), 0);
 }
 
 #[tokio::test]
@@ -468,7 +468,7 @@ async fn the_log_repeats_nothing_that_could_be_a_secret() {
         ],
     )
     .await;
-    let log = stage.proxy.log();
+    let log = stage.proxy.log().await;
     assert!(log.len() >= 5, "{log:?}");
     let secret = stage.airbyte.credentials().client_secret.expose().to_owned();
     let tokens = stage.airbyte.tokens();
