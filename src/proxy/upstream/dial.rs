@@ -22,7 +22,7 @@ use tokio_rustls::client::TlsStream;
 use tower::Service;
 
 use super::error::{Kind, SendError, find_in, root_cause};
-use super::socket::Socket;
+use super::socket::{Allowance, Socket};
 use crate::airbyte::BaseUrl;
 use crate::outbound::{Hop, Outbound};
 
@@ -46,6 +46,13 @@ pub(super) enum Stream {
 }
 
 impl Stream {
+    pub(super) fn allowance(&self) -> Arc<Allowance> {
+        match self {
+            Self::Plain(socket) => socket.allowance(),
+            Self::Tls(tls) => tls.get_ref().0.allowance(),
+        }
+    }
+
     /// Whether the server chose HTTP/2 (RFC 7301 ALPN).
     pub(super) fn chose_h2(&self) -> bool {
         match self {

@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::{fmt, io};
 
+use h2::Reason;
+
 use crate::token::Unavailable;
 
 /// What went wrong, for the problem that is shown and for the decision to try again.
@@ -36,33 +38,42 @@ impl SendError {
         Self { kind, message: message.into() }
     }
 
-    /// What an error of the HTTP library means once a request was under way.
+    /// What an error of HTTP/1.1 means once a request was under way.
     pub(super) fn from_hyper(error: &hyper::Error) -> Self {
         let cause = root_cause(error);
         if error.is_parse() || error.is_parse_status() || error.is_parse_too_large() {
             return Self::new(Kind::Protocol, format!("the answer is not well-formed HTTP ({cause})"));
         }
-        if is_h2_protocol(error) {
+        if error.is_incomplete_message() {
+            return Self::new(Kind::Closed, CLOSED);
+        }
+        Self::new(Kind::Closed, format!("{CLOSED} ({cause})"))
+    }
+
+    /// What an error of HTTP/2 means, of a stream or of its connection.
+    pub(super) fn from_h2(error: &h2::Error) -> Self {
+        // We gave up because of what upstream sent, or it did because of something like that. Codes differ (RFC 9113 §7);
+        // that it was us who noticed is what counts.
+        if error.is_library() || error.reason() == Some(Reason::PROTOCOL_ERROR) {
+            let cause = root_cause(error);
             return Self::new(Kind::Protocol, format!("the answer is not well-formed HTTP/2 ({cause})"));
         }
-        Self::new(Kind::Closed, lost(error).unwrap_or_else(|| format!("{CLOSED} ({cause})")))
+        Self::new(Kind::Closed, lost(error).unwrap_or_else(|| format!("{CLOSED} ({})", root_cause(error))))
     }
 }
 
 const CLOSED: &str = "the connection was closed before an answer";
 
 /// How an answer is usually lost, in our own words. `None` for what is not usual.
-fn lost(error: &hyper::Error) -> Option<String> {
-    // How h2 says that the connection has ended under its streams.
-    let ended = find::<io::Error>(error).is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe);
-    if ended || error.is_incomplete_message() {
+fn lost(error: &h2::Error) -> Option<String> {
+    // How the library says that the connection has ended under its streams.
+    if error.get_io().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe) {
         return Some(CLOSED.to_owned());
     }
-    let cause = find::<h2::Error>(error).filter(|cause| cause.is_remote())?;
     // Shows as its name in RFC 9113 §7.
-    let code = cause.reason()?;
-    Some(match (cause.is_go_away(), code) {
-        (true, h2::Reason::NO_ERROR) => {
+    let code = error.reason().filter(|_| error.is_remote())?;
+    Some(match (error.is_go_away(), code) {
+        (true, Reason::NO_ERROR) => {
             "upstream closes the connection and left the request unanswered (GOAWAY)".to_owned()
         }
         (true, _) => format!("upstream gave up the connection ({code:?})"),
@@ -87,8 +98,10 @@ pub(super) fn root_cause(error: &(dyn StdError + 'static)) -> String {
     cause.to_string()
 }
 
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
-    let mut cause = Some(error);
+pub(super) fn find_in<'a, E: StdError + 'static>(
+    error: &'a (dyn StdError + Send + Sync + 'static),
+) -> Option<&'a E> {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(found) = error.downcast_ref() {
             return Some(found);
@@ -98,24 +111,10 @@ fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
     None
 }
 
-pub(super) fn find_in<'a, E: StdError + 'static>(
-    error: &'a (dyn StdError + Send + Sync + 'static),
-) -> Option<&'a E> {
-    find(error)
-}
-
-/// Whether we gave up the stream or the connection because of what upstream sent, or it did because of something like
-/// that. Codes differ (RFC 9113 §7); that it was us who noticed is what counts.
-fn is_h2_protocol(error: &hyper::Error) -> bool {
-    find::<h2::Error>(error).is_some_and(|e| e.is_library() || e.reason() == Some(h2::Reason::PROTOCOL_ERROR))
-}
-
 /// Whether upstream says that it has not begun to process the request (RFC 9113 §8.7): `REFUSED_STREAM`, or a graceful
 /// GOAWAY whose last stream is before ours. A GOAWAY with an error code also ends streams that were being processed.
-pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
-    find::<h2::Error>(error).is_some_and(|e| {
-        let refused = e.is_reset() && e.reason() == Some(h2::Reason::REFUSED_STREAM);
-        let graceful = e.is_go_away() && e.reason() == Some(h2::Reason::NO_ERROR);
-        e.is_remote() && (refused || graceful)
-    })
+pub(super) fn is_unprocessed(error: &h2::Error) -> bool {
+    let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+    let graceful = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
+    error.is_remote() && (refused || graceful)
 }

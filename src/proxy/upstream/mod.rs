@@ -3,21 +3,22 @@
 mod connection;
 mod dial;
 mod error;
+mod http2;
 mod pool;
 mod relay;
 mod socket;
 
 use std::path::PathBuf;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
-use hyper::body::Incoming;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use self::connection::{Connection, Failed};
+use self::connection::{Connection, Failed, Received};
 pub(crate) use self::error::{Kind, SendError};
 use self::pool::Pool;
 use self::relay::Upload;
@@ -177,15 +178,16 @@ impl Origin {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let connection = self.pool.checkout(tokens.clock()).await?;
-            if !lease.is_live(tokens.clock().now()) {
+            let (connection, now) = self.pool.checkout(tokens.clock()).await?;
+            if !lease.is_live(now) {
                 lease = tokens.acquire().await.map_err(|error| {
                     let message = error.to_string();
                     SendError::new(Kind::Token(error), message)
                 })?;
             }
             let built = self.build(request, &connection, &lease);
-            let failed = match self.await_head(connection.send(built), &request.body).await? {
+            let sending = pin!(connection.send(built));
+            let failed = match self.await_head(sending, &request.body).await? {
                 Ok((response, held)) => {
                     check(&response)?;
                     return Ok((self.relay(response, held, &request.body), lease));
@@ -231,8 +233,13 @@ impl Origin {
     }
 
     /// Waits for the head of the response. The clock runs while nothing moves: an upload may take any time.
-    async fn await_head<T>(&self, sending: impl Future<Output = T>, body: &Source) -> Result<T, SendError> {
-        tokio::pin!(sending);
+    ///
+    /// By reference: it is the largest part of a request, and would be in here twice.
+    async fn await_head<T>(
+        &self,
+        mut sending: Pin<&mut impl Future<Output = T>>,
+        body: &Source,
+    ) -> Result<T, SendError> {
         let mut seen = body.progress();
         loop {
             tokio::select! {
@@ -251,7 +258,7 @@ impl Origin {
         }
     }
 
-    fn relay(&self, response: Response<Incoming>, held: connection::Held, sent: &Source) -> Response<Relay> {
+    fn relay(&self, response: Response<Received>, held: connection::Held, sent: &Source) -> Response<Relay> {
         let failed = response.status().is_client_error() || response.status().is_server_error();
         let upload = sent.progress().is_some().then(|| Upload { rest: sent.clone(), wanted: !failed });
         response.map(|body| Relay::new(body, held, Arc::clone(&self.pool), upload, self.body_idle_timeout))

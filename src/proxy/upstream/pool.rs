@@ -18,9 +18,10 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::timeout;
 
-use super::connection::{Connection, H1, H2};
+use super::connection::{Connection, H1};
 use super::dial::Dialer;
 use super::error::{Kind, SendError};
+use super::http2::H2;
 use crate::clock::{Clock, Now, Stopwatch};
 
 /// More HTTP/2 connections than this share the streams they have.
@@ -80,9 +81,9 @@ struct Kept {
 impl Kept {
     /// Whether it may take a request. A new one may once, whatever has become of it: who waited for it must learn that,
     /// not wait for another.
-    fn is_usable(&self, max_age: Duration) -> bool {
+    fn is_usable(&mut self, max_age: Duration) -> bool {
         let age = self.h2.born.elapsed();
-        (!self.h2.reused && age < FRESH) || (age < max_age && !self.h2.sender.is_closed())
+        (!self.h2.reused && age < FRESH) || (age < max_age && !self.h2.is_closed())
     }
 }
 
@@ -176,14 +177,18 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection that can take a request now.
-    pub(super) async fn checkout(&self, clock: &Clock) -> Result<Connection, SendError> {
+    /// A connection that can take a request now, and when that is.
+    pub(super) async fn checkout(&self, clock: &Clock) -> Result<(Connection, Now), SendError> {
         loop {
+            let now = clock.now();
             // In a statement of its own: the lock must be gone before anything is awaited.
-            let way = self.way(clock.now());
+            let way = self.way(now);
             let connection = match way {
                 Way::Have(connection) => connection,
-                Way::Own(dialled) => return dialled.await.unwrap_or_else(|_| Err(dial_lost())),
+                Way::Own(dialled) => {
+                    let connection = dialled.await.unwrap_or_else(|_| Err(dial_lost()))?;
+                    return Ok((connection, clock.now()));
+                }
                 Way::Shared(mut dial) => {
                     let ended = tokio::select! {
                         ended = dial.wait_for(Option::is_some) => ended.map(|result| result.clone()),
@@ -200,11 +205,14 @@ impl Pool {
             match connection {
                 // One turn of its driver, unless it has died meanwhile or upstream does not take the last request.
                 Connection::H1(mut h1) => {
-                    if h1.sender.is_ready() || matches!(timeout(READY, h1.sender.ready()).await, Ok(Ok(()))) {
-                        return Ok(Connection::H1(h1));
+                    if h1.sender.is_ready() {
+                        return Ok((Connection::H1(h1), now));
+                    }
+                    if matches!(timeout(READY, h1.sender.ready()).await, Ok(Ok(()))) {
+                        return Ok((Connection::H1(h1), clock.now()));
                     }
                 }
-                h2 @ Connection::H2(..) => return Ok(h2),
+                h2 @ Connection::H2(..) => return Ok((h2, now)),
             }
         }
     }
@@ -252,7 +260,7 @@ impl Pool {
     }
 
     fn h2(&self, state: &mut State) -> Option<Connection> {
-        state.h2.retain(|kept| kept.is_usable(self.max_age));
+        state.h2.retain_mut(|kept| kept.is_usable(self.max_age));
         let more = state.h2.len() < MAX_H2 && state.may_dial_more();
         let somebody_waits = state.shared_dial.is_some();
         let best = state.h2.iter_mut().max_by_key(|kept| kept.h2.room())?;

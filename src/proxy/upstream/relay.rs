@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
-use super::connection::Held;
+use super::connection::{Held, Received};
 use super::pool::Pool;
 use crate::proxy::idle::IdleTimer;
 use crate::proxy::replay::Source;
@@ -17,7 +16,7 @@ use crate::proxy::replay::Source;
 /// The body of an upstream response. Gives the connection back when it has ended.
 #[derive(Debug)]
 pub(crate) struct Relay {
-    incoming: Incoming,
+    incoming: Received,
     held: Option<(Held, Arc<Pool>)>,
     upload: Option<Upload>,
     idle: IdleTimer,
@@ -36,7 +35,7 @@ pub(super) struct Upload {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RelayError {
     #[error("upstream broke off within a response body")]
-    BrokeOff(#[source] hyper::Error),
+    BrokeOff(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("upstream sent nothing for {} s within a response body", .0.as_secs())]
     Idle(Duration),
 }
@@ -53,7 +52,7 @@ impl RelayError {
 
 impl Relay {
     pub(super) fn new(
-        incoming: Incoming,
+        incoming: Received,
         held: Held,
         pool: Arc<Pool>,
         upload: Option<Upload>,

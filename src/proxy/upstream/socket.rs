@@ -3,23 +3,65 @@
 //! A server that refuses an upload may answer and close without reading the rest. Our next write then fails, while its
 //! answer lies unread in our receive buffer (RFC 9112 §9.5 and §9.6). The HTTP library would take the failed write for
 //! the end of everything; so writes seem to succeed from then on, and what upstream has said decides.
+//!
+//! It also bounds what a peer may say before an answer: interim answers (1xx) could go on for ever, and the HTTP library
+//! skips them without telling.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+/// Before the head of an answer is complete: heads of 64 KiB, some interim ones, and what has come behind.
+const MOST_BEFORE_HEAD: usize = 1024 * 1024;
+
+/// What the peer may still say before the head of its answer is complete, while one is awaited.
+#[derive(Debug)]
+pub(super) struct Allowance(AtomicUsize);
+
+const UNLIMITED: usize = usize::MAX;
+
+impl Allowance {
+    /// From now on it counts.
+    pub(super) fn begin(&self) {
+        self.0.store(MOST_BEFORE_HEAD, Ordering::Relaxed);
+    }
+
+    /// The head has come.
+    pub(super) fn end(&self) {
+        self.0.store(UNLIMITED, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_used_up(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
+    fn take(&self, bytes: usize) {
+        let left = self.0.load(Ordering::Relaxed);
+        if left != UNLIMITED {
+            self.0.store(left.saturating_sub(bytes), Ordering::Relaxed);
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Socket<I> {
     io: I,
+    allowance: Arc<Allowance>,
     /// What the first failed write failed with.
     deaf: Option<io::ErrorKind>,
 }
 
 impl<I> Socket<I> {
     pub(super) fn new(io: I) -> Self {
-        Self { io, deaf: None }
+        Self { io, allowance: Arc::new(Allowance(AtomicUsize::new(UNLIMITED))), deaf: None }
+    }
+
+    pub(super) fn allowance(&self) -> Arc<Allowance> {
+        Arc::clone(&self.allowance)
     }
 
     fn wrote(&mut self, result: io::Result<usize>, all: usize) -> io::Result<usize> {
@@ -45,7 +87,11 @@ impl<I: AsyncRead + Unpin> AsyncRead for Socket<I> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let (before, room) = (buf.filled().len(), buf.remaining());
+        if self.allowance.is_used_up() {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        self.allowance.take(buf.filled().len() - before);
         match self.deaf {
             // The failed write has used up the error. Without it, a body that was cut off would seem to be whole.
             Some(kind) if room > 0 && buf.filled().len() == before => Poll::Ready(Err(kind.into())),

@@ -35,6 +35,18 @@ async fn a_request_has_its_pseudo_fields_and_no_field_of_http_1() {
         assert!(!seen.headers.contains_key(name), "{name}");
     }
     assert!(seen.headers["x-two"] == "2" && seen.headers["content-length"] == "4");
+    // RFC 9110 §8.6: a POST says how long its content is even if there is none.
+    for (method, length) in [(Method::POST, Some("0")), (Method::GET, None), (Method::DELETE, None)] {
+        got(proxy.request(method.clone(), "/v1/jobs/1")).await;
+        let seen = upstream.seen();
+        let said = seen
+            .last()
+            .expect("seen")
+            .headers
+            .get("content-length")
+            .map(|value| value.to_str().expect("text"));
+        assert_eq!(said, length, "{method}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,307 @@
+//! HTTP/2 to upstream: streams of one connection (RFC 9113), by the protocol library itself.
+//!
+//! What the HTTP library would add costs a task for each request, two channels, and a turn of another task between every
+//! frame and whoever waits for it. Here a request waits for its own stream, in its own task; one task a connection
+//! reads and writes frames. An upload goes on in that of the request too, and only what is left of it when the answer
+//! comes gets one of its own.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::{Builder, SendRequest};
+use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
+use http::{HeaderValue, Method, Request, Response, header};
+use http_body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+use super::connection::Failed;
+use crate::clock::Stopwatch;
+use crate::proxy::replay::Attempt;
+
+/// Finds out that a NAT or VPN has dropped the connection. Seldom enough not to be taken for a flood.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Streams in use on one connection, if the peer allows as many.
+const MAX_STREAMS: usize = 128;
+/// What upstream may send on one stream, and on all of a connection, before somebody has read it. Callers that do not
+/// read must not use up what their neighbours on the connection need, so the whole is enough for all of them.
+const STREAM_WINDOW: u32 = 512 * 1024;
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 128;
+/// Of one upload, until upstream takes more.
+const MAX_SEND_BUFFER: usize = 1024 * 1024;
+
+/// A connection: clones are the same one.
+#[derive(Debug, Clone)]
+pub(super) struct H2 {
+    sender: SendRequest<Bytes>,
+    pub(super) born: Stopwatch,
+    streams: Arc<Streams>,
+    /// It has served before.
+    pub(super) reused: bool,
+}
+
+#[derive(Debug)]
+struct Streams {
+    /// In use, the response bodies included.
+    load: AtomicUsize,
+    /// What the peer allows (`SETTINGS_MAX_CONCURRENT_STREAMS`).
+    allowed: AtomicUsize,
+    /// Told of each stream that has ended.
+    freed: Arc<Notify>,
+}
+
+/// A stream in use.
+#[derive(Debug)]
+pub(super) struct Share(Arc<Streams>);
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.0.load.fetch_sub(1, Ordering::Relaxed);
+        self.0.freed.notify_one();
+    }
+}
+
+impl H2 {
+    /// Greets the peer, and spawns the task that drives the connection.
+    pub(super) async fn open<I>(io: I, max_head: u32, freed: &Arc<Notify>) -> Result<Self, h2::Error>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let born = Stopwatch::start();
+        let (sender, mut connection) = Builder::new()
+            .enable_push(false)
+            .max_header_list_size(max_head)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buffer_size(MAX_SEND_BUFFER)
+            .handshake(io)
+            .await?;
+        let allowed = AtomicUsize::new(connection.max_concurrent_send_streams());
+        let streams = Arc::new(Streams { load: AtomicUsize::new(0), allowed, freed: Arc::clone(freed) });
+        let told = Arc::clone(&streams);
+        let pings = connection.ping_pong();
+        tokio::spawn(async move {
+            let driven = poll_fn(|cx| {
+                let turn = Pin::new(&mut connection).poll(cx);
+                told.allowed.store(connection.max_concurrent_send_streams(), Ordering::Relaxed);
+                turn
+            });
+            // Either way it ends the connection, and its streams learn of it themselves.
+            tokio::select! {
+                biased;
+                _ = driven => {}
+                () = silent(pings) => {}
+            }
+        });
+        Ok(Self { sender, born, streams, reused: false })
+    }
+
+    /// Takes a stream, before the request is on its way, so that a burst does not overbook.
+    pub(super) fn share(&self) -> Share {
+        self.streams.load.fetch_add(1, Ordering::Relaxed);
+        Share(Arc::clone(&self.streams))
+    }
+
+    pub(super) fn is_in_use(&self) -> bool {
+        self.streams.load.load(Ordering::Relaxed) > 0
+    }
+
+    /// Streams that can still be opened without waiting.
+    pub(super) fn room(&self) -> usize {
+        let allowed = self.streams.allowed.load(Ordering::Relaxed).min(MAX_STREAMS);
+        allowed.saturating_sub(self.streams.load.load(Ordering::Relaxed))
+    }
+
+    /// Whether it takes no more requests: it has ended, or upstream has said that it will (GOAWAY).
+    pub(super) fn is_closed(&mut self) -> bool {
+        // Never waits, and so needs no waker: this handle has not opened a stream.
+        let ready = self.sender.poll_ready(&mut Context::from_waker(Waker::noop()));
+        matches!(ready, Poll::Ready(Err(_)))
+    }
+
+    /// Opens a stream for `request` and waits for the head of its answer.
+    pub(super) async fn send(mut self, request: Request<Attempt>) -> Result<Response<Streamed>, Failed> {
+        let (head, body) = request.into_parts();
+        let mut head = Request::from_parts(head, ());
+        let whole = body.is_end_stream();
+        if whole && says_its_length(head.method()) && !head.headers().contains_key(header::CONTENT_LENGTH) {
+            head.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        let ready = poll_fn(|cx| self.sender.poll_ready(cx)).await;
+        ready.map_err(|error| Failed::of_h2(&error, true, self.reused))?;
+        let failed = |error: h2::Error| Failed::of_h2(&error, false, self.reused);
+        let (mut answer, stream) = self.sender.send_request(head, whole).map_err(failed)?;
+        let mut upload = (!whole).then(|| Upload { body, stream, chunk: Bytes::new(), last: false });
+        let answered = poll_fn(|cx| {
+            if upload.as_mut().is_some_and(|upload| Pin::new(upload).poll(cx).is_ready()) {
+                upload = None;
+            }
+            Pin::new(&mut answer).poll(cx)
+        });
+        let response = answered.await.map_err(failed)?;
+        if let Some(rest) = upload {
+            tokio::spawn(rest);
+        }
+        Ok(Streamed::of(response))
+    }
+}
+
+/// As RFC 9110 §8.6 asks of methods whose content means something.
+fn says_its_length(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::CONNECT)
+}
+
+/// Ends when the peer does not answer.
+async fn silent(pings: Option<PingPong>) {
+    let Some(mut pings) = pings else { return std::future::pending().await };
+    loop {
+        sleep(PING_INTERVAL).await;
+        if !matches!(timeout(PING_TIMEOUT, pings.ping(Ping::opaque())).await, Ok(Ok(_))) {
+            return;
+        }
+    }
+}
+
+/// A request body on its way. Dropped before its end, it resets the stream.
+struct Upload {
+    body: Attempt,
+    stream: SendStream<Bytes>,
+    /// Read, and not yet sent.
+    chunk: Bytes,
+    last: bool,
+}
+
+impl Future for Upload {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        loop {
+            // Upstream wants no more of it, or nobody is there any more: what the answer is, the stream knows.
+            if this.stream.poll_reset(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if this.chunk.is_empty() && !this.last {
+                match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                    Some(Ok(frame)) => {
+                        // Trailers do not come: the attempt has dropped them.
+                        this.chunk = frame.into_data().unwrap_or_default();
+                        this.last = this.body.is_end_stream();
+                        continue;
+                    }
+                    Some(Err(_)) => {
+                        this.stream.send_reset(Reason::CANCEL);
+                        return Poll::Ready(());
+                    }
+                    None => this.last = true,
+                }
+            }
+            if !this.chunk.is_empty() {
+                // A claim of one byte, since what is claimed and not used is missing to the other streams.
+                this.stream.reserve_capacity(1);
+                while this.stream.capacity() == 0 {
+                    match ready!(this.stream.poll_capacity(cx)) {
+                        Some(Ok(_)) => {}
+                        Some(Err(_)) | None => return Poll::Ready(()),
+                    }
+                }
+            }
+            let sent = this.stream.send_data(std::mem::take(&mut this.chunk), this.last);
+            if sent.is_err() || this.last {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+/// The body of an answer. Dropped before its end, it resets the stream.
+#[derive(Debug)]
+pub(super) struct Streamed {
+    stream: RecvStream,
+    /// As `Content-Length` says, less what has come.
+    left: Option<u64>,
+}
+
+impl Streamed {
+    fn of(response: Response<RecvStream>) -> Response<Self> {
+        let length = response.headers().get(header::CONTENT_LENGTH);
+        let said = length.and_then(|value| value.to_str().ok()?.parse().ok());
+        response.map(|stream| {
+            let left = said.or_else(|| stream.is_end_stream().then_some(0));
+            Self { stream, left }
+        })
+    }
+}
+
+impl Body for Streamed {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        // A reset is an error whatever its code: RFC 9113 §8.1 allows NO_ERROR only after a whole answer.
+        let Some(data) = ready!(self.stream.poll_data(cx)).transpose()? else { return Poll::Ready(None) };
+        let length = data.len();
+        // It fails only for more than was received.
+        let _ = self.stream.flow_control().release_capacity(length);
+        self.left = self.left.map(|left| left.saturating_sub(length as u64));
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+
+    use super::*;
+
+    /// A connection whose peer answers, for as long as that is wanted of it.
+    async fn opened(answers: bool) -> H2 {
+        let (ours, theirs) = duplex(64 * 1024);
+        tokio::spawn(async move {
+            let mut peer = h2::server::handshake(theirs).await.expect("a client");
+            if answers {
+                while peer.accept().await.is_some() {}
+            }
+            std::future::pending::<()>().await;
+        });
+        H2::open(ours, 64 * 1024, &Arc::default()).await.expect("a server")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_answers_no_ping_is_given_up_and_one_that_does_is_kept() {
+        let (mut dead, mut alive) = (opened(false).await, opened(true).await);
+        assert!(!dead.is_closed() && !alive.is_closed());
+        sleep(PING_INTERVAL + PING_TIMEOUT + Duration::from_secs(1)).await;
+        assert!(dead.is_closed());
+        sleep(PING_INTERVAL * 20).await;
+        assert!(!alive.is_closed());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_nobody_holds_ends() {
+        let (ours, mut theirs) = duplex(64 * 1024);
+        let h2 = H2::open(ours, 64 * 1024, &Arc::default()).await.expect("greeted");
+        drop(h2);
+        let mut said = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut theirs, &mut said).await.expect("an end");
+        assert!(said.starts_with(b"PRI * HTTP/2.0"));
+    }
+}
