@@ -6,15 +6,15 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// Whether a browser asks for something to look at. Only they name the type; curl takes anything.
 pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|range| {
-            let media = range.split(';').next().unwrap_or_default();
-            media.trim().eq_ignore_ascii_case("text/html")
-        })
+    headers.get_all(header::ACCEPT).iter().any(names_page)
+}
+
+/// The same of one line of `Accept`: browsers send no second one.
+pub(crate) fn names_page(accept: &HeaderValue) -> bool {
+    accept.to_str().unwrap_or_default().split(',').any(|range| {
+        let media = range.split(';').next().unwrap_or_default();
+        media.trim().eq_ignore_ascii_case("text/html")
+    })
 }
 
 /// A browser that gets hold of an answer must neither sniff it, nor embed it, nor run it.

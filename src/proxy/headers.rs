@@ -110,9 +110,11 @@ fn say_length_once(headers: &mut HeaderMap) {
 
 /// The fields of a request to upstream, but for `Authorization` and `Host`, which are added when it is written. `id` is
 /// the caller's own, or stands for one that is none.
-pub(super) fn for_upstream(headers: HeaderMap, via: &HeaderValue, id: HeaderValue) -> HeaderMap {
+pub(super) fn for_upstream(headers: HeaderMap, via: &HeaderValue, mut id: HeaderValue) -> HeaderMap {
     let mut kept = filtered(headers, is_dropped_from_request);
     kept.append(header::VIA, via.clone());
+    // It is another one each time: in HTTP/2's compression table it would only push out what repeats.
+    id.set_sensitive(true);
     kept.insert(REQUEST_ID, id);
     // Airbyte has been reported to answer 403 where it is missing.
     if !kept.contains_key(header::USER_AGENT) {

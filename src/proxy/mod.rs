@@ -42,7 +42,7 @@ use self::rate::{Rate, TooFast};
 use self::replay::{Budget, Source};
 use self::request_id::REQUEST_ID;
 use self::upstream::{Origin, Outgoing, SetupError};
-use crate::browser::{protect, wants_page};
+use crate::browser::{names_page, protect};
 use crate::control::Control;
 use crate::guard::{Api, Guard, Route};
 use crate::outbound::Outbound;
@@ -244,7 +244,9 @@ impl Proxy {
         let Shared { tokens, lists, .. } = &*self.shared;
         let answer = match &asked {
             Asked::Nothing(format) => return Ok(lists::nothing(*format)),
-            Asked::Whole(whole) => match lists.begin(origin, tokens, request, whole, record).await? {
+            // Boxed, as all that is rare and large: a request takes as much memory as the largest of its ways.
+            Asked::Whole(whole) => match Box::pin(lists.begin(origin, tokens, request, whole, record)).await?
+            {
                 Begun::Whole(response) => return Ok(response),
                 Begun::Refused(response) => response,
             },
@@ -260,8 +262,8 @@ impl Proxy {
         let mut response = received(answer);
         lists.mend_locations(response.headers_mut(), origin.url(), here);
         match asked {
-            Asked::Page(page) => lists.mend(response, &page, here).await,
-            Asked::Whole(whole) => lists::refused(response, &whole).await,
+            Asked::Page(page) => Box::pin(lists.mend(response, &page, here)).await,
+            Asked::Whole(whole) => Box::pin(lists::refused(response, &whole)).await,
             Asked::Other | Asked::Nothing(_) => Ok(response.map(Content::Relay)),
         }
     }
@@ -293,7 +295,8 @@ impl Handler for Proxy {
 
     async fn handle(&self, peer: &Peer, request: Request<Incoming>) -> Response<Answer> {
         let mut record = Record::start(request.method(), request.headers(), &self.shard);
-        let page = wants_page(request.headers());
+        // Whether an error would be looked at by a person is only asked if there is one.
+        let accept = request.headers().get(header::ACCEPT).cloned();
         let cors = Cors::of(&self.shared.guard, request.headers());
         let body = !request.body().is_end_stream();
         let (mut response, permit) = match self.answer(peer, request, &mut record).await {
@@ -302,7 +305,12 @@ impl Handler for Proxy {
                 record.problem(problem.kind.name);
                 // RFC 9112 §9.3: read to its end, or close. Nobody will read this body any more.
                 problem.close |= body;
-                (problem.response(page).map(|bytes| Content::Own(Some(bytes))), None)
+                (
+                    problem
+                        .response(accept.as_ref().is_some_and(names_page))
+                        .map(|bytes| Content::Own(Some(bytes))),
+                    None,
+                )
             }
         };
         cors.tell(response.headers_mut());

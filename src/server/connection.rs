@@ -13,7 +13,7 @@ use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
@@ -39,15 +39,14 @@ pub(super) struct Protocol {
 impl Protocol {
     pub(super) fn new(config: &Config) -> Self {
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new())
-            // Runs from the end of one response to the end of the next head. `Watched` has the tighter deadline from
-            // the first byte of that head, which hyper does not know.
-            .header_read_timeout(Some(config.idle_timeout).filter(|idle| *idle > Duration::ZERO))
+        // All times are `Watched`'s business: hyper would set a timer anew for each request.
+        http.header_read_timeout(None)
             .max_buf_size(MAX_BUFFER)
             // A client that finishes sending early is `Watched`'s business too.
             .half_close(false)
             .keep_alive(true);
-        Self { http, deadlines: Deadlines { head: config.head_timeout, write: config.write_timeout } }
+        let idle = Some(config.idle_timeout).filter(|idle| *idle > Duration::ZERO);
+        Self { http, deadlines: Deadlines { idle, head: config.head_timeout, write: config.write_timeout } }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A connection that is fast enough never arms a timer: each is armed only when the socket has nothing for us (or
 //! takes nothing from us) in the middle of something, and is judged by progress when it fires, not moved on every
-//! byte. The idle time between requests is hyper's business (`header_read_timeout`).
+//! byte. So is the idle time between requests: its timer stays where it is while requests come.
 
 use std::io;
 use std::pin::Pin;
@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
+
+use crate::clock::Stopwatch;
 
 /// How long a client that has sent its end of stream in the middle of an exchange may still be waiting for the answer.
 ///
@@ -26,6 +28,9 @@ const HALF_CLOSE_GRACE: Duration = Duration::from_secs(2);
 /// A socket that is closed with unread bytes in it resets the connection: most clients then report a broken pipe and
 /// never look at the answer, which is the refusal that says what to change.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// What is written in one piece, however many it comes in.
+const SHORT: usize = 2048;
 
 /// Where a connection is between two requests; shared by the socket and the service of one connection.
 ///
@@ -82,6 +87,8 @@ impl Progress {
 /// The deadlines, from [`Config`](super::Config).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadlines {
+    /// Between two requests; none for ever.
+    pub(super) idle: Option<Duration>,
     pub(super) head: Duration,
     pub(super) write: Duration,
 }
@@ -96,6 +103,9 @@ pub(super) struct Watched<S> {
     read: usize,
     /// Bytes the client has taken; wraps.
     written: usize,
+    /// Since when nothing of the next request has come.
+    quiet: Option<Stopwatch>,
+    idle: Option<Pin<Box<Sleep>>>,
     head: Option<Patience>,
     stall: Option<Patience>,
     half_closed: Option<Patience>,
@@ -134,6 +144,8 @@ impl<S> Watched<S> {
             deadlines,
             read: 0,
             written: 0,
+            quiet: None,
+            idle: None,
             head: None,
             stall: None,
             half_closed: None,
@@ -143,9 +155,10 @@ impl<S> Watched<S> {
 
     /// The client has nothing for us just now.
     fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.progress.get() != HEAD {
-            self.head = None;
-            return Poll::Pending;
+        match self.progress.get() {
+            HEAD => {}
+            WAITING => return self.poll_idle(cx),
+            _ => return Poll::Pending,
         }
         // A head has one deadline for all of it. What may be the rest of an upload has one for each time it moves; a
         // head that follows is then left to hyper's timer.
@@ -154,6 +167,26 @@ impl<S> Watched<S> {
         let patience = self.head.get_or_insert_with(|| Patience::new(period, moved));
         ready!(patience.poll_gone(cx, period, moved));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Nothing of the next request has come.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.head = None;
+        let Some(limit) = self.deadlines.idle else { return Poll::Pending };
+        let quiet = *self.quiet.get_or_insert_with(Stopwatch::start);
+        let set = self.idle.is_some();
+        let timer = self.idle.get_or_insert_with(|| Box::pin(sleep(limit)));
+        // One that is set will wake this task, which is the only one that comes here.
+        while !set || timer.is_elapsed() {
+            ready!(timer.as_mut().poll(cx));
+            let left = limit.saturating_sub(quiet.elapsed());
+            if left.is_zero() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            timer.set(sleep(left));
+            ready!(timer.as_mut().poll(cx));
+        }
+        Poll::Pending
     }
 
     /// The client will send nothing more.
@@ -223,6 +256,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
                 this.read = this.read.wrapping_add(buffer.filled().len() - before);
                 if this.progress.get() == WAITING {
                     this.progress.step.store(HEAD, Ordering::Relaxed);
+                    this.quiet = None;
                     this.head = None;
                 }
                 Poll::Ready(Ok(()))
@@ -247,7 +281,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let taken = Pin::new(&mut this.stream).poll_write_vectored(cx, bytes);
+        let stream = Pin::new(&mut this.stream);
+        let taken = if bytes.iter().map(|part| part.len()).sum::<usize>() > SHORT {
+            stream.poll_write_vectored(cx, bytes)
+        } else {
+            // A head and a short body: to copy them costs less than to tell the kernel of two pieces.
+            let mut flat = [0; SHORT];
+            let mut free = &mut flat[..];
+            for part in bytes {
+                // There is room for all of them.
+                let _ = io::Write::write(&mut free, part);
+            }
+            let length = SHORT - free.len();
+            stream.poll_write(cx, flat.get(..length).unwrap_or_default())
+        };
         this.poll_taken(cx, taken)
     }
 
