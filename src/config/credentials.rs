@@ -108,7 +108,9 @@ fn systemd(env: &Environment) -> Layer {
     let half = |name: &str| {
         let path = PathBuf::from(env.get(SYSTEMD)?).join(name);
         let origin = secret::Origin::File { path: path.clone(), bare: false };
-        path.exists().then(|| Half { place: format!("${SYSTEMD}/{name}"), origin })
+        // One that we may not look at is there: to read it tells why.
+        let absent = matches!(path.try_exists(), Ok(false));
+        (!absent).then(|| Half { place: format!("${SYSTEMD}/{name}"), origin })
     };
     Layer {
         ids: half("client-id").into_iter().collect(),
