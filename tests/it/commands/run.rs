@@ -115,7 +115,7 @@ async fn curl_needs_nothing_but_the_url() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_else_gets_in_and_nothing_is_left_behind() {
     let airbyte = airbyte(Options::default());
-    let start = sh(&airbyte, "echo at $AIRBYTE_PROXY_URL; read line < gate");
+    let start = sh(&airbyte, "exec 3< gate; echo at $AIRBYTE_PROXY_URL; read line <&3");
     let gate = gate(&start);
     let process = start.spawn().await;
     let at = process.said("at ").await;
