@@ -27,7 +27,7 @@ use crate::outbound::{Outbound, OutboundError};
 use crate::proxy::upstream::SetupError;
 use crate::proxy::{self, Probes, Proxy, Shared};
 use crate::secret::{ClientKeys, KeysDir, KeysError, KeysFingerprint, KeysRead, Source};
-use crate::server::{self, BindError, Bound, Drained, Listen, Stop};
+use crate::server::{self, BindError, Bound, Drained, Listen, Passed, Stop};
 use crate::telemetry::metrics::Metrics;
 use crate::token::{Keeper, TokenHandle};
 
@@ -143,9 +143,20 @@ impl App {
         clock: Clock,
         stop: Stop,
     ) -> Result<Self, StartError> {
+        Self::bind_or(config, credentials, clock, stop, Passed::default()).await
+    }
+
+    /// The same on the sockets that were passed to us, if any were.
+    pub async fn bind_or(
+        config: &Config,
+        credentials: Source,
+        clock: Clock,
+        stop: Stop,
+        passed: Passed,
+    ) -> Result<Self, StartError> {
         let ring = config.keys.clone().map(KeyRing::read).transpose()?;
         let keys = ring.as_ref().map(|ring| ring.keys.clone());
-        let app = Self::bind_with(config, credentials, clock, stop, keys).await?;
+        let app = Self::bind_with(config, credentials, clock, stop, keys, passed).await?;
         Ok(Self { keys: ring, ..app })
     }
 
@@ -159,7 +170,7 @@ impl App {
     ) -> Result<Self, StartError> {
         let keys = Keys::default();
         put_in_force(&keys, clients);
-        Self::bind_with(config, credentials, clock, stop, Some(keys)).await
+        Self::bind_with(config, credentials, clock, stop, Some(keys), Passed::default()).await
     }
 
     async fn bind_with(
@@ -168,6 +179,7 @@ impl App {
         clock: Clock,
         stop: Stop,
         keys: Option<Keys>,
+        passed: Passed,
     ) -> Result<Self, StartError> {
         let upstream = &config.upstream;
         let targets = [Some(&upstream.api_url), upstream.config_api_url.as_ref(), Some(&config.mint.url)];
@@ -189,7 +201,7 @@ impl App {
         let control = Control::new(state.clone());
         let shared = Arc::new(Shared::new(&config.proxy, tokens.clone(), guard, control, metrics));
         let proxy = Proxy::new(shared, upstream, &outbound, &keeper.resumed())?;
-        let bound = server::bind(&config.server).await?.counting(connections);
+        let bound = server::bind_or(&config.server, passed).await?.counting(connections);
         told_of_files(bound.file_limit(), config.server.max_connections);
         let probes = probes(config, state).await?;
         let app = Self { bound, probes, proxy, keeper, tokens, credentials, keys: None, clock, stop };

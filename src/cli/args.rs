@@ -268,7 +268,7 @@ pub(super) fn flags(matches: &ArgMatches) -> Flags {
     Flags {
         config: matches.get_one::<PathBuf>(CONFIG).cloned(),
         values: FLAGS.iter().filter_map(|(key, _)| given(key)).collect(),
-        client_secret: None,
+        ..Flags::default()
     }
 }
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
+use super::supervisor::{self, Supervisor};
 use super::{USAGE, args, block_on, output, serve};
 use crate::airbyte::BaseUrl;
 use crate::airbyte::paths::{CONFIG_API_PATH, TOKEN_ENDPOINT};
 use crate::config::{Config, Environment, load_local, parse_duration};
 use crate::demo::{Options, Simulator};
 use crate::secret::{Half, Origin, Secret, Source, Trusted};
-use crate::server::Listen;
+use crate::server::{Listen, Passed};
 use crate::{mint, telemetry};
 
 /// Short enough to be renewed while one watches.
@@ -19,13 +20,18 @@ const DEFAULT_LIFETIME: &str = "30s";
 const LIFETIMES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(86_400));
 
 pub(super) fn run(matches: &ArgMatches, env: &Environment) -> ExitCode {
+    let (supervisor, passed) = match supervisor::find(env) {
+        Ok(found) => found,
+        Err(code) => return code,
+    };
     let mut flags = args::flags(matches);
+    flags.passed = passed.addresses();
     // Not read: the loader refuses the flag, whatever it would bring.
     flags.client_secret = args::wants_stdin(matches).then(|| Secret::new(String::new()));
     let lifetime = matches.get_one::<String>(args::TOKEN_LIFETIME).map_or(DEFAULT_LIFETIME, String::as_str);
     let lifetime = parse_duration("--token-lifetime", lifetime, LIFETIMES);
     match (load_local(&flags, env), lifetime) {
-        (Ok(config), Ok(lifetime)) => start(config, lifetime),
+        (Ok(config), Ok(lifetime)) => start(config, lifetime, (&supervisor, passed)),
         (config, lifetime) => {
             if let Err(problems) = config {
                 output::stderr(&problems.to_string());
@@ -39,7 +45,7 @@ pub(super) fn run(matches: &ArgMatches, env: &Environment) -> ExitCode {
 }
 
 /// Starts the simulator and puts it in the place of upstream.
-fn start(mut config: Config, token_lifetime: Duration) -> ExitCode {
+fn start(mut config: Config, token_lifetime: Duration, by: (&Supervisor, Passed)) -> ExitCode {
     let _log = telemetry::init(&config.log);
     let ended = block_on(async {
         let options = Options { token_lifetime, ..Options::default() };
@@ -55,7 +61,7 @@ fn start(mut config: Config, token_lifetime: Duration) -> ExitCode {
         config.upstream.config_api_url = Some(api_url.with_path(CONFIG_API_PATH));
         config.upstream.api_url = api_url;
         let banner = |addresses: &[Listen]| output::offer(banner(addresses, token_lifetime));
-        let code = serve::serve(&config, source(&simulator), banner, || {}).await;
+        let code = serve::serve(&config, source(&simulator), by, banner, || {}).await;
         let counts = simulator.handle().counts();
         output::offer(format!(
             "\nThe simulated Airbyte saw {} requests, {} of them without a live token, and minted {} tokens.",

@@ -10,6 +10,7 @@ use clap::ArgMatches;
 
 use crate::config::{Environment, Loaded, load};
 use crate::secret::Secret;
+use crate::server::Listen;
 
 mod args;
 mod ask;
@@ -25,6 +26,7 @@ mod quit;
 mod refuse;
 mod run;
 mod serve;
+mod supervisor;
 mod token;
 mod wait;
 
@@ -71,7 +73,13 @@ pub fn run(args: Vec<OsString>, env: &Environment) -> ExitCode {
 
 /// Loads the configuration with everything it asks for; the problems are told already where it fails.
 fn load_all(matches: &ArgMatches, env: &Environment) -> Result<Loaded, ExitCode> {
+    load_on(matches, env, Vec::new())
+}
+
+/// The same for whoever listens on sockets that were passed, if any were.
+fn load_on(matches: &ArgMatches, env: &Environment, passed: Vec<Listen>) -> Result<Loaded, ExitCode> {
     let mut flags = args::flags(matches);
+    flags.passed = passed;
     if args::wants_stdin(matches) {
         flags.client_secret = Some(secret_from_stdin()?);
     }

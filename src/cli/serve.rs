@@ -6,12 +6,13 @@ use std::sync::Arc;
 use clap::ArgMatches;
 use tokio::sync::Notify;
 
-use super::{USAGE, args, block_on, load_all, output};
-use crate::app::{App, StartError};
+use super::supervisor::{self, Supervisor};
+use super::{USAGE, args, block_on, load_on, output};
+use crate::app::{App, Fallen, StartError};
 use crate::clock::Clock;
 use crate::config::{Config, Environment, Flags, Loaded, log_level};
 use crate::secret::Source;
-use crate::server::{Listen, Outcome, Stop, signals};
+use crate::server::{Drained, Listen, Outcome, Passed, Stop, signals};
 use crate::telemetry;
 
 /// The first thing most people read of us.
@@ -30,15 +31,19 @@ Or set both, and start it again:
 Airbyte shows them in its web UI under User settings → Applications (Cloud: https://cloud.airbyte.com).";
 
 pub(super) fn run(matches: &ArgMatches, env: &Environment) -> ExitCode {
-    let loaded = match load_all(matches, env) {
+    let (supervisor, passed) = match supervisor::find(env) {
+        Ok(found) => found,
+        Err(code) => return code,
+    };
+    let loaded = match load_on(matches, env, passed.addresses()) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    start(loaded, &args::flags(matches), env)
+    start(loaded, &args::flags(matches), env, (&supervisor, passed))
 }
 
 /// Hands over to the composition root.
-fn start(loaded: Loaded, flags: &Flags, env: &Environment) -> ExitCode {
+fn start(loaded: Loaded, flags: &Flags, env: &Environment, by: (&Supervisor, Passed)) -> ExitCode {
     let Some(credentials) = loaded.credentials else {
         output::stderr(NO_CREDENTIALS);
         return ExitCode::from(USAGE);
@@ -48,7 +53,7 @@ fn start(loaded: Loaded, flags: &Flags, env: &Environment) -> ExitCode {
         tracing::warn!("{warning}");
     }
     let reloaded = || level_again(&log, flags, env);
-    block_on(serve(&loaded.config, credentials, |_| {}, reloaded)).unwrap_or_else(|code| code)
+    block_on(serve(&loaded.config, credentials, by, |_| {}, reloaded)).unwrap_or_else(|code| code)
 }
 
 /// At SIGHUP `log.level` may be another.
@@ -77,6 +82,7 @@ fn level_again(log: &telemetry::Guard, flags: &Flags, env: &Environment) {
 pub(super) async fn serve(
     config: &Config,
     credentials: Source,
+    (supervisor, passed): (&Supervisor, Passed),
     bound: impl FnOnce(&[Listen]),
     reloaded: impl Fn(),
 ) -> ExitCode {
@@ -89,38 +95,47 @@ pub(super) async fn serve(
         }
     };
     let stop = Stop::new();
-    let app = match App::bind(config, credentials, Clock::system(), stop.clone()).await {
+    let by_us = passed.is_empty();
+    let app = match App::bind_or(config, credentials, Clock::system(), stop.clone(), passed).await {
         Ok(app) => app,
         Err(error) => return refused(&error),
     };
     for address in app.addresses() {
-        let name = config.name.as_deref();
-        tracing::info!(address = %address, upstream = %config.upstream.api_url, name, "listening");
+        let (name, passed) = (config.name.as_deref(), (!by_us).then_some(true));
+        tracing::info!(address = %address, upstream = %config.upstream.api_url, name, passed, "listening");
     }
     bound(&app.addresses());
     let (reloads, credentials) = (signals.reloads(), Arc::new(Notify::new()));
     let reloading = async {
         loop {
             reloads.notified().await;
+            supervisor.reloading().await;
             reloaded();
             credentials.notify_one();
+            supervisor.reloaded().await;
         }
     };
+    let following = supervisor.follow(app.tokens().clone(), stop.clone());
+    let running = async { tokio::join!(app.run(Arc::clone(&credentials)), following).0 };
     tokio::select! {
         () = reloading => ExitCode::FAILURE,
-        drained = app.run(Arc::clone(&credentials)) => match drained.map(|drained| drained.outcome) {
-            Ok(Outcome::Clean) => {
-                tracing::info!("drained");
-                ExitCode::SUCCESS
-            }
-            Ok(Outcome::Aborted { open_requests }) => {
-                tracing::warn!(open_requests, "the grace ran out with requests open");
-                ExitCode::FAILURE
-            }
-            // Logged when it happened.
-            Err(_) => ExitCode::FAILURE,
-        },
+        drained = running => ended(drained),
         code = signals.drive(stop) => ExitCode::from(code),
+    }
+}
+
+fn ended(drained: Result<Drained, Fallen>) -> ExitCode {
+    match drained.map(|drained| drained.outcome) {
+        Ok(Outcome::Clean) => {
+            tracing::info!("drained");
+            ExitCode::SUCCESS
+        }
+        Ok(Outcome::Aborted { open_requests }) => {
+            tracing::warn!(open_requests, "the grace ran out with requests open");
+            ExitCode::FAILURE
+        }
+        // Logged when it happened.
+        Err(_) => ExitCode::FAILURE,
     }
 }
 

@@ -86,6 +86,8 @@ pub struct Flags {
     pub values: Vec<(&'static Key, Vec<String>)>,
     /// What `--client-secret-stdin` has read.
     pub client_secret: Option<Secret>,
+    /// Where whoever started us listens already, and has passed the sockets: instead of `listen`, whatever it says.
+    pub passed: Vec<Listen>,
 }
 
 /// A valid configuration, and what is worth telling about it.
@@ -194,6 +196,7 @@ pub fn load_local(flags: &Flags, env: &Environment) -> Result<Config, Problems> 
             problems.add(elsewhere(key.flag()));
         }
     }
+    settings.take_over(&flags.passed);
     let config = validate::build(&mut settings, env, &mut problems);
     config.filter(|_| problems.is_empty()).ok_or(problems)
 }
@@ -256,6 +259,7 @@ fn merged(file: Option<&File>, flags: &Flags, env: &Environment, problems: &mut 
     for (key, texts) in &flags.values {
         settings.add_texts(key, texts, Origin::Flag(key.flag()), problems);
     }
+    settings.take_over(&flags.passed);
     settings
 }
 

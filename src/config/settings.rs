@@ -7,12 +7,14 @@ use std::time::Duration;
 use super::environment::{Environment, PREFIX};
 use super::file::File;
 use super::keys::{KEYS, Key, find};
+use super::listen;
 use super::problem::{Origin, Problem, Problems, Wrong};
-use super::raw::Raw;
+use super::raw::{Raw, quoted};
 use super::suggest;
 use super::value::{self, Value};
 use crate::airbyte::BaseUrl;
 use crate::guard::Rule;
+use crate::server::{Listen, passed};
 
 /// Variables with our prefix that are no keys: Kubernetes sets them for a Service named `airbyte-proxy`, and the
 /// others tell programs where a proxy is.
@@ -95,6 +97,16 @@ impl Settings {
             Ok(raw) => self.add(key, &raw, origin, None, problems),
             Err(wrong) => self.reject(key, wrong.at(&origin, key.name), problems),
         }
+    }
+
+    /// Above every layer: sockets that were passed to us stand in for `listen`, and the same rules hold for them.
+    pub(crate) fn take_over(&mut self, sockets: &[Listen]) {
+        if sockets.is_empty() {
+            return;
+        }
+        let shown: Vec<_> = sockets.iter().map(|one| quoted(&listen::shown(one))).collect();
+        let (value, shown) = (Value::Listen(sockets.to_vec()), format!("[{}]", shown.join(", ")));
+        self.merged.insert("listen", Entry { value, shown, origin: Origin::Env(passed::COUNT.to_owned()) });
     }
 
     fn add(

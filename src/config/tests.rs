@@ -104,7 +104,7 @@ fn every_key_reaches_the_configuration() {
     let base = [("upstream.api_url", "https://airbyte.corp/api/public/v1")];
     let base = || base.iter().map(|(name, value)| flag(name, &[value])).collect::<Vec<_>>();
     let load = |values| {
-        let flags = Flags { values, config: None, client_secret: None };
+        let flags = Flags { values, ..Flags::default() };
         load(&flags, &Environment::default()).expect("valid").config
     };
     let before = load(base());

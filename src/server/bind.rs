@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::passed::Passed;
 use super::socket::{self, Listener};
 use super::worker::Worker;
 use super::{Config, Listen};
@@ -71,6 +72,9 @@ pub enum BindError {
         /// Its words.
         source: io::Error,
     },
+    /// What was passed to us cannot be used.
+    #[error("cannot listen on the sockets that were passed (LISTEN_FDS)")]
+    Passed(#[source] io::Error),
     /// There is no thread to be had.
     #[error("cannot start worker threads")]
     Workers(#[source] io::Error),
@@ -89,7 +93,7 @@ impl BindError {
             Self::Taken(Listen::Unix(_)) => "stop it, or listen on another path".into(),
             Self::NotASocket(_) => "remove it if it is not needed, or listen on another path".into(),
             Self::Io { address, source } => io_hint(address, source)?,
-            Self::Workers(_) => return None,
+            Self::Passed(_) | Self::Workers(_) => return None,
         };
         Some(hint)
     }
@@ -125,13 +129,17 @@ fn bracketed(ip: IpAddr) -> String {
 ///
 /// To be called within the runtime that will [`serve`](Bound::serve).
 pub async fn bind(config: &Config) -> Result<Bound, BindError> {
+    bind_or(config, Passed::default()).await
+}
+
+/// The same, unless sockets were passed to us: then those are listened on, and nothing else.
+pub async fn bind_or(config: &Config, passed: Passed) -> Result<Bound, BindError> {
     let file_limit = raise_file_limit();
-    let mut listeners = tcp(&tcp_addresses(config)).await?;
-    for listen in &config.listen {
-        if let Listen::Unix(path) = listen {
-            listeners.push(unix(path, config.socket_mode).await?);
-        }
-    }
+    let listeners = if passed.is_empty() {
+        opened(config).await?
+    } else {
+        passed.into_listeners().map_err(BindError::Passed)?
+    };
     if listeners.is_empty() {
         return Err(BindError::Nowhere);
     }
@@ -140,6 +148,16 @@ pub async fn bind(config: &Config) -> Result<Bound, BindError> {
         .collect::<io::Result<_>>()
         .map_err(BindError::Workers)?;
     Ok(Bound { config: config.clone(), listeners, workers, connections: Arc::default(), file_limit })
+}
+
+async fn opened(config: &Config) -> Result<Vec<Listener>, BindError> {
+    let mut listeners = tcp(&tcp_addresses(config)).await?;
+    for listen in &config.listen {
+        if let Listen::Unix(path) = listen {
+            listeners.push(unix(path, config.socket_mode).await?);
+        }
+    }
+    Ok(listeners)
 }
 
 /// IPv4 first: it is never the family that a machine lacks, so it chooses the port for both.

@@ -3,7 +3,7 @@
 //! The server knows nothing of Airbyte. It accepts, limits, times out, hands each request to a [`Handler`], and ends
 //! when told. It may touch sockets, signals and threads, and of the rest of the crate only the clock.
 //!
-//! * [`bind()`]: every address, or none; then [`Bound::serve`].
+//! * [`bind()`]: every address, or none, or the sockets that were [`Passed`] to us; then [`Bound::serve`].
 //! * `accept`: one loop per address, limits, connections dealt to the workers in turn.
 //! * `worker`: one thread and one runtime each, so that a connection never changes threads.
 //! * `connection`: one client, from its first byte to its last; `io` keeps its deadlines.
@@ -23,6 +23,7 @@ mod bind;
 mod connection;
 mod io;
 mod limits;
+pub mod passed;
 mod run;
 pub mod signals;
 mod socket;
@@ -31,7 +32,8 @@ mod stop;
 mod tests;
 mod worker;
 
-pub use bind::{BindError, Bound, bind};
+pub use bind::{BindError, Bound, bind, bind_or};
+pub use passed::Passed;
 pub use stop::{Drained, Outcome, Stop};
 
 /// Validated settings of the server.

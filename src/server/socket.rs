@@ -89,11 +89,12 @@ pub(super) mod unix {
 
     use super::{Accepted, BACKLOG, Peer};
 
-    /// A socket file of ours; removed when dropped.
+    /// A listening socket. A file of ours is removed when it is dropped; one that was passed to us is not ours.
     #[derive(Debug)]
     pub(in crate::server) struct Socket {
         listener: UnixListener,
-        file: File,
+        path: PathBuf,
+        _file: Option<File>,
     }
 
     /// Why a path cannot be listened on.
@@ -123,11 +124,16 @@ pub(super) mod unix {
             // Nobody can connect before `listen`, so there is no moment at which the umask decides.
             fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
             let listener = socket.listen(BACKLOG)?;
-            Ok(Self { listener, file })
+            Ok(Self { listener, path: path.to_owned(), _file: Some(file) })
+        }
+
+        /// Opened by somebody else, with the mode that it has.
+        pub(in crate::server) fn passed(listener: UnixListener, path: PathBuf) -> Self {
+            Self { listener, path, _file: None }
         }
 
         pub(super) fn path(&self) -> &Path {
-            &self.file.path
+            &self.path
         }
 
         pub(super) async fn accept(&self) -> io::Result<(Accepted, Peer)> {

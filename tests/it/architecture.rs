@@ -148,6 +148,8 @@ fn each_library_has_its_room() {
         ("toml::", &["config/"]),
         ("tracing_subscriber::", &["telemetry/", "token/keeper_tests.rs"]),
         ("flate2::", &["demo/", "proxy/lists/"]),
+        ("listenfd::", &["server/"]),
+        ("sd_notify::", &["cli/"]),
         ("rustls::", &["outbound/", "proxy/upstream/"]),
         ("SystemTime", &["clock.rs"]),
         ("std::time::Instant", &["clock.rs"]),

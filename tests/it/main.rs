@@ -24,6 +24,7 @@
 //! * `server`: the composition as a whole: tasks that fall
 //! * `simulator`: the simulated Airbyte against its real clients
 //! * `slow`: clients that take their time
+//! * `systemd`: sockets that are passed, what a supervisor is told, the units, and all of it under a real systemd
 //! * `vectors`: the guard, by bytes on a socket of the built binary
 
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests are not seen as tests by the lints")]
@@ -55,4 +56,5 @@ mod secrets;
 mod server;
 mod simulator;
 mod slow;
+mod systemd;
 mod vectors;

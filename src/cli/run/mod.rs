@@ -11,7 +11,7 @@ use std::sync::Arc;
 use clap::ArgMatches;
 use tokio::process::Child;
 
-use super::{USAGE, args, block_on, load_all, output, serve};
+use super::{USAGE, args, block_on, load_all, output, serve, supervisor};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, Environment, Loaded, Origin};
@@ -32,6 +32,10 @@ const NOT_FOUND: u8 = 127;
 pub(super) fn run(matches: &ArgMatches, env: &Environment) -> ExitCode {
     let Some(command) = matches.get_many::<OsString>(args::COMMAND) else { return ExitCode::from(USAGE) };
     let command: Vec<_> = command.cloned().collect();
+    // Closes sockets that were passed: neither this proxy nor the command listens on them.
+    if let Err(code) = supervisor::find(env) {
+        return code;
+    }
     let Loaded { config, credentials, rows, warnings, .. } = match load_all(matches, env) {
         Ok(loaded) => loaded,
         Err(code) => return code,

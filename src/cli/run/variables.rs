@@ -10,6 +10,7 @@ use super::super::export::VARIABLES;
 use super::CLIENT;
 use crate::config::{Environment, KEYS, Key, trusted_variable};
 use crate::secret::{Half, Origin, Secret};
+use crate::server::passed;
 
 /// Credentials under the names that clients of Airbyte read. With them they would ask Airbyte for tokens, or show theirs
 /// instead of the key.
@@ -43,6 +44,8 @@ fn withheld(env: &Environment, secret: &Half) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = KEYS.iter().map(Key::env).collect();
     names.extend(env.own_names().map(str::to_owned));
     names.extend(OF_CLIENTS.map(str::to_owned));
+    // Sockets that were passed to us are not for the command.
+    names.extend(passed::VARIABLES.map(str::to_owned));
     if secret.place.starts_with(&format!("${}/", trusted_variable())) {
         names.insert(trusted_variable().to_owned());
     }

@@ -103,6 +103,12 @@ impl Start {
         self
     }
 
+    /// Standard input is this.
+    pub(crate) fn stdin_from(mut self, from: impl Into<Stdio>) -> Self {
+        self.command.stdin(from);
+        self
+    }
+
     pub(crate) fn stdout(mut self, to: impl Into<Stdio>) -> Self {
         self.command.stdout(to);
         self
@@ -194,7 +200,7 @@ impl Process {
         self.folder.path()
     }
 
-    fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
         pid.and_then(Pid::from_raw).expect("it runs")
     }
