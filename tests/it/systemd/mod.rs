@@ -2,11 +2,13 @@
 //!
 //! * `sockets`: those that are passed, by `systemd-socket-activate` and by hand
 //! * `told`: what goes to `NOTIFY_SOCKET`
+//! * `units`: the files in `config/systemd`, by systemd's own tools and under a systemd that is booted for them
 
 #![cfg(target_os = "linux")]
 
 mod sockets;
 mod told;
+mod units;
 
 use std::os::fd::OwnedFd;
 
