@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 
 use crate::config::{Environment, Loaded, load};
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 use crate::server::Listen;
 
 mod args;
@@ -37,6 +37,7 @@ const MAX_STDIN: u64 = 64 * 1024 + 1;
 
 /// Runs the command in `args`, of which the first is the program's name.
 pub fn run(args: Vec<OsString>, env: &Environment) -> ExitCode {
+    secret::keep_to_ourselves();
     // Docker reserves 2 in a health check.
     let ours = args.split(|arg| arg == "--").next().unwrap_or_default();
     let usage = if ours.iter().any(|arg| arg == "healthcheck") { 1 } else { USAGE };

@@ -11,6 +11,7 @@ mod command;
 mod content;
 mod file;
 mod keys;
+mod memory;
 #[cfg(unix)]
 mod permissions;
 mod source;
@@ -20,6 +21,7 @@ pub use command::CommandError;
 pub use content::InvalidContent;
 pub use file::{FileError, Trusted};
 pub use keys::{ClientKeys, KeysDir, KeysError, KeysFingerprint, KeysRead};
+pub use memory::keep_to_ourselves;
 pub use source::{Fingerprint, Half, Origin, SecretError, SecretErrorKind, Source};
 pub use store::{Keychain, KeychainError, write_private};
 

@@ -302,6 +302,7 @@ fn every_setting_that_anything_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let pages = [
         "README.md",
+        "docs/agents.md",
         "docs/systemd.md",
         "docs/errors.md",
         "docs/architecture.md",

@@ -1,5 +1,6 @@
 //! Integration tests, one binary.
 //!
+//! * `agents`: the recipes for programs that are not to have the secret, each with a second user
 //! * `arbitrary`: any bytes at all
 //! * `architecture`: which room may name what
 //! * `authorize`: what a 401 causes, and what it does not
@@ -31,6 +32,7 @@
 #![allow(clippy::too_many_lines, reason = "a table of vectors is as long as it has to be")]
 #![allow(clippy::print_stdout, reason = "what was measured is shown with --nocapture")]
 
+mod agents;
 mod arbitrary;
 mod architecture;
 mod authorize;
