@@ -32,6 +32,8 @@ pub(super) const COMMANDS: [&str; 14] = [
 const CONFIG: &str = "config";
 const STDIN: &str = "client-secret-stdin";
 pub(super) const TOKEN_LIFETIME: &str = "token-lifetime";
+pub(super) const SEED: &str = "seed";
+pub(super) const JOB_DURATION: &str = "job-duration";
 pub(super) const READY: &str = "ready";
 pub(super) const DOCUMENT: &str = "DOCUMENT";
 pub(super) const DOTENV: &str = "dotenv";
@@ -67,10 +69,6 @@ static FLAGS: LazyLock<Vec<(&'static Key, String)>> = LazyLock::new(|| {
 
 /// The whole grammar.
 pub(super) fn command() -> Command {
-    let demo_lifetime = Arg::new(TOKEN_LIFETIME)
-        .long(TOKEN_LIFETIME)
-        .value_name("DURATION")
-        .help("How long the simulated Airbyte's tokens live [default: 30s]");
     let ready = Arg::new(READY)
         .long(READY)
         .action(ArgAction::SetTrue)
@@ -83,19 +81,7 @@ pub(super) fn command() -> Command {
         .args(FLAGS.iter().map(|(key, flag)| arg(key, flag)))
         .arg(stdin())
         .subcommand(Command::new("serve").about("Run the proxy (what happens without a command)"))
-        .subcommand(
-            Command::new("demo")
-                .about("Run the proxy in front of a simulated Airbyte, no account needed")
-                // It has an upstream and credentials of its own, so what sets them is not shown.
-                .args(
-                    FLAGS
-                        .iter()
-                        .filter(|(key, _)| !is_local(key))
-                        .map(|(key, flag)| arg(key, flag).hide(true)),
-                )
-                .args([config().hide(true), stdin().hide(true)])
-                .arg(demo_lifetime),
-        )
+        .subcommand(demo())
         .subcommand(run())
         .subcommand(init())
         .subcommand(
@@ -117,6 +103,30 @@ pub(super) fn command() -> Command {
         )
         .subcommand(completions())
         .subcommand(man())
+}
+
+fn demo() -> Command {
+    let lifetime = Arg::new(TOKEN_LIFETIME)
+        .long(TOKEN_LIFETIME)
+        .value_name("DURATION")
+        .help("How long the simulated Airbyte's tokens live [default: 30s]");
+    let job_duration = Arg::new(JOB_DURATION)
+        .long(JOB_DURATION)
+        .value_name("DURATION")
+        .help("How long its jobs take [default: 8s]");
+    let seed = Arg::new(SEED)
+        .long(SEED)
+        .value_name("N")
+        .value_parser(clap::value_parser!(u64))
+        .help("Which rows it has: the same for the same number [default: 1]");
+    // It has an upstream and credentials of its own, so what sets them is not shown.
+    let elsewhere =
+        FLAGS.iter().filter(|(key, _)| !is_local(key)).map(|(key, flag)| arg(key, flag).hide(true));
+    Command::new("demo")
+        .about("Run the proxy in front of a simulated Airbyte, no account needed")
+        .args(elsewhere)
+        .args([config().hide(true), stdin().hide(true)])
+        .args([lifetime, job_duration, seed])
 }
 
 fn export() -> Command {

@@ -17,6 +17,10 @@ use crate::{mint, telemetry};
 
 /// Short enough to be renewed while one watches.
 const DEFAULT_LIFETIME: &str = "30s";
+const DEFAULT_JOB: &str = "8s";
+const JOBS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(86_400));
+/// The requests of a whole test suite, and not of a day.
+const RECORD: usize = 1000;
 const LIFETIMES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(86_400));
 
 pub(super) fn run(matches: &ArgMatches, env: &Environment) -> ExitCode {
@@ -28,15 +32,23 @@ pub(super) fn run(matches: &ArgMatches, env: &Environment) -> ExitCode {
     flags.passed = passed.addresses();
     // Not read: the loader refuses the flag, whatever it would bring.
     flags.client_secret = args::wants_stdin(matches).then(|| Secret::new(String::new()));
-    let lifetime = matches.get_one::<String>(args::TOKEN_LIFETIME).map_or(DEFAULT_LIFETIME, String::as_str);
-    let lifetime = parse_duration("--token-lifetime", lifetime, LIFETIMES);
-    match (load_local(&flags, env), lifetime) {
-        (Ok(config), Ok(lifetime)) => start(config, lifetime, (&supervisor, passed)),
-        (config, lifetime) => {
+    let duration = |name, default: &str, limits| {
+        let text = matches.get_one::<String>(name).map_or(default, String::as_str);
+        parse_duration(&format!("--{name}"), text, limits)
+    };
+    let lifetime = duration(args::TOKEN_LIFETIME, DEFAULT_LIFETIME, LIFETIMES);
+    let job = duration(args::JOB_DURATION, DEFAULT_JOB, JOBS);
+    match (load_local(&flags, env), lifetime, job) {
+        (Ok(config), Ok(token_lifetime), Ok(job_duration)) => {
+            let seed = matches.get_one(args::SEED).copied().unwrap_or(Options::default().seed);
+            let options = Options { token_lifetime, seed, job_duration, ..Options::default() };
+            start(config, Options { controls: true, record: RECORD, ..options }, (&supervisor, passed))
+        }
+        (config, lifetime, job) => {
             if let Err(problems) = config {
                 output::stderr(&problems.to_string());
             }
-            if let Err(problem) = lifetime {
+            for problem in [lifetime, job].into_iter().filter_map(Result::err) {
                 output::stderr(&problem.to_string());
             }
             ExitCode::from(USAGE)
@@ -45,10 +57,10 @@ pub(super) fn run(matches: &ArgMatches, env: &Environment) -> ExitCode {
 }
 
 /// Starts the simulator and puts it in the place of upstream.
-fn start(mut config: Config, token_lifetime: Duration, by: (&Supervisor, Passed)) -> ExitCode {
+fn start(mut config: Config, options: Options, by: (&Supervisor, Passed)) -> ExitCode {
     let _log = telemetry::init(&config.log);
     let ended = block_on(async {
-        let options = Options { token_lifetime, ..Options::default() };
+        let token_lifetime = options.token_lifetime;
         let simulator = match Simulator::start(options) {
             Ok(simulator) => simulator,
             Err(error) => {

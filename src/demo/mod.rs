@@ -22,6 +22,7 @@ use crate::secret::{ClientCredentials, Secret};
 mod auth;
 mod coding;
 mod config_api;
+mod controls;
 mod data;
 mod errors;
 mod faults;
@@ -110,6 +111,8 @@ pub struct Options {
     pub older: bool,
     /// How many API requests, the latest ones, are kept for [`Handle::seen`].
     pub record: usize,
+    /// Lets whoever reaches the API steer it: faults, a new beginning, what it has seen.
+    pub controls: bool,
 }
 
 impl Default for Options {
@@ -133,6 +136,7 @@ impl Default for Options {
             latency: Duration::ZERO,
             older: false,
             record: 0,
+            controls: false,
         }
     }
 }

@@ -8,7 +8,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post, put};
 
 use super::world::World;
-use super::{auth, coding, config_api, job_list, jobs, lists, others, resources, token};
+use super::{auth, coding, config_api, controls, job_list, jobs, lists, others, resources, token};
 
 /// What a self-managed server takes by default.
 const MAX_BODY: usize = 10 * 1024 * 1024;
@@ -26,6 +26,9 @@ pub(super) fn router(world: &Arc<World>) -> Router {
             .route(&format!("{prefix}/health"), get(others::health))
             .route(&format!("{prefix}/oauth/callback"), get(others::callback))
             .route(&format!("{prefix}/"), get(others::documentation));
+        if world.options.controls {
+            open = open.merge(controls::routes(prefix));
+        }
     }
     let guarded = guarded
         .route("/api/v1/{resource}/{verb}", post(config_api::operation))

@@ -127,6 +127,19 @@ impl World {
         *lock(&self.latency) = latency;
     }
 
+    /// Nothing is wrong any more.
+    pub(super) fn behave(&self) {
+        *self.api_script() = Script::default();
+        self.pages().clear();
+        self.set_latency(self.options.latency);
+    }
+
+    /// The rows of the start, and nothing seen. Tokens live on.
+    pub(super) fn begin_anew(&self) {
+        *self.write() = seed::seed(self.options.sizes, self.options.seed, self.seconds());
+        lock(&self.seen).clear();
+    }
+
     /// One more page of `list` is on its way; its rows may change now.
     pub(super) fn page_answered(&self, list: &List) {
         self.count(|counts| counts.pages += 1);

@@ -303,6 +303,7 @@ fn every_setting_that_anything_names_exists() {
     let pages = [
         "README.md",
         "docs/agents.md",
+        "docs/ci.md",
         "docs/systemd.md",
         "docs/errors.md",
         "docs/architecture.md",

@@ -1,6 +1,7 @@
 //! The simulated Airbyte is what it says. Verbs for its tests; the facts are in the files beside.
 
 mod config_api;
+mod controls;
 mod faults;
 mod lesson;
 mod lists;

@@ -72,7 +72,8 @@ fn started(start: Start, airbyte: &Simulator) -> Start {
 
 async fn all_of(page: &str) -> usize {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).expect("a page");
-    let airbyte = airbyte(Options::default());
+    // As the demo's.
+    let airbyte = airbyte(Options { controls: true, ..Options::default() });
     let start = started(airbyte_proxy("--listen 127.0.0.1:0"), &airbyte);
     let proxy = start.env("AIRBYTE_PROXY_CONTROL_ALLOW_QUIT", "true").start().await;
     let at = proxy.addr.to_string();
@@ -98,8 +99,8 @@ async fn commands_of_the_page_on_operations_work() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commands_of_the_pages_on_lists_and_documents_work() {
-    for page in ["docs/lists.md", "docs/documents.md"] {
+async fn commands_of_the_smaller_pages_work() {
+    for page in ["docs/lists.md", "docs/documents.md", "docs/ci.md"] {
         assert!(all_of(page).await >= 1, "{page}");
     }
 }
