@@ -7,6 +7,8 @@
 # that of the service in FOLDER/service.log. The units listen on PORT instead of 8484. Needs root, and a kernel that
 # lets it have namespaces and a cgroup; without these it ends with 77.
 #
+# Tried where there is a hierarchy of cgroups a controller; not where there is one alone.
+#
 # Of this machine it changes nothing: what systemd would write to lies under memory, and its cgroup is removed.
 set -euo pipefail
 
