@@ -5,6 +5,7 @@
 //! * `keeper`: the one task that owns it, performs its actions and feeds events back.
 //! * `history`: the last things that became of it, in words.
 //! * `handle`: what the request path holds; answers from memory while a live token exists.
+//! * `rehearsal`: the lifecycle alone, for simulations.
 
 mod grant;
 mod handle;
@@ -13,6 +14,7 @@ mod keeper;
 mod lease;
 mod lifecycle;
 mod policy;
+mod rehearsal;
 
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ pub use handle::{Health, Mints, Status, TokenHandle};
 pub use history::{Happening, Mood};
 pub use keeper::Keeper;
 pub use lease::{Lease, Unavailable, Why};
+pub use rehearsal::{Deed, Rehearsal};
 
 /// Validated settings of the lifecycle; everything else in it is fixed, with reasons, in `policy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
