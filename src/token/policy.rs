@@ -36,9 +36,9 @@ pub(super) const DISPROVED_FIRST: Duration = Duration::from_secs(60);
 pub(super) const DISPROVED_LAST: Duration = Duration::from_secs(900);
 /// Retries are never further apart than this once a token is near its end.
 pub(super) const MANDATORY_RETRY: Duration = Duration::from_secs(5);
-/// Without a live token, transient failures pause no longer than this …
+/// Without a live token, what is drawn after a transient failure, on top of any other pause, is no longer than this …
 pub(super) const LONGEST_TRANSIENT: Duration = Duration::from_secs(5);
-/// … or than the endpoint asked for, up to this.
+/// … and with a pause that the endpoint asked for, no longer than this.
 pub(super) const LONGEST_ASKED: Duration = Duration::from_secs(30);
 /// The answer repeated the token we hold: the endpoint caches; look again after this.
 pub(super) const SAME_TOKEN_RETRY: Duration = Duration::from_secs(30);
@@ -54,7 +54,7 @@ pub(super) const RESUME_GAP: Duration = Duration::from_secs(10);
 pub(super) struct Schedule {
     /// L, as believed.
     pub(super) lifetime: Duration,
-    /// Background renewal starts. Drawn per token, so that a thousand instances spread over a tenth of L.
+    /// Background renewal starts. Drawn per token, so that a fleet does not renew in step.
     pub(super) advisory: Duration,
     /// Retries come closer together.
     pub(super) mandatory: Duration,
@@ -63,15 +63,25 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    pub(super) fn new(lifetime: Duration, jitter: &Jitter) -> Self {
+    /// Renewed in turn, however `late` after the time had come, a token is renewed again when it would have been without
+    /// that delay: those whom an outage has held up fall back into their own rhythms, and all ask as often as ever.
+    ///
+    /// A mint that was not in turn has a cause that others are likely to have at the same moment (a deployment, the end of
+    /// a long outage, a new secret, a revoked token), and a tenth of L would take hours to part them. Its token is renewed
+    /// anywhere in a span as long as the time between renewals, which parts them at once.
+    pub(super) fn new(lifetime: Duration, late: Option<Duration>, jitter: &Jitter) -> Self {
         let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         let share = |percent: u64| Duration::from_millis(ms(lifetime).saturating_mul(percent) / 100);
         let margin = share(10).clamp(Duration::from_secs(3), Duration::from_secs(60));
         // A token of a few seconds would have no usable life at all under a fixed margin.
         let last = share(3).clamp(Duration::from_secs(2), Duration::from_secs(10)).min(share(20));
+        let advisory = match late {
+            Some(late) => jitter.between(share(55), share(65)).saturating_sub(late).max(share(5)),
+            None => jitter.between(share(5), share(65)),
+        };
         Self {
             lifetime,
-            advisory: jitter.between(share(55), share(65)),
+            advisory,
             mandatory: lifetime.saturating_sub(margin),
             hard: lifetime.saturating_sub(last),
         }
@@ -114,9 +124,12 @@ pub(super) fn rejected_backoff(failures: u32, live: bool, jitter: &Jitter) -> Du
     if live { drawn.min(Duration::from_secs(60)) } else { drawn }
 }
 
-/// What `Retry-After` may make us do.
+/// What `Retry-After` may make us do, before a back-off of our own. Without a live token both together are at most
+/// [`LONGEST_ASKED`].
 pub(super) fn honoured_retry_after(asked: Duration, live: bool) -> Duration {
-    asked.clamp(Duration::from_secs(1), Duration::from_secs(if live { 60 } else { 30 }))
+    let longest =
+        if live { Duration::from_secs(60) } else { LONGEST_ASKED.saturating_sub(LONGEST_TRANSIENT) };
+    asked.clamp(Duration::from_secs(1), longest)
 }
 
 /// A token bucket in one number (GCRA): the theoretical arrival time of the next start.
@@ -215,7 +228,7 @@ mod tests {
             (10, (5, 7), 7_000, 8_000),
             (1, (0, 1), 0, 800),
         ] {
-            let s = Schedule::new(Duration::from_secs(life), &Jitter::seeded(life));
+            let s = Schedule::new(Duration::from_secs(life), Some(Duration::ZERO), &Jitter::seeded(life));
             assert_eq!((s.mandatory.as_millis(), s.hard.as_millis()), (mandatory, hard), "L = {life} s");
             assert!((advisory.0..=advisory.1).contains(&s.advisory.as_secs()), "L = {life} s");
         }
@@ -233,8 +246,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn points_of_a_life_are_in_order(life in 1u64..=86_400, seed: u64) {
-            let s = Schedule::new(Duration::from_secs(life), &Jitter::seeded(seed));
+        fn points_of_a_life_are_in_order(life in 1u64..=86_400, late in prop::option::of(any::<u32>()), seed: u64) {
+            let late = late.map(|late| Duration::from_millis(late.into()));
+            let s = Schedule::new(Duration::from_secs(life), late, &Jitter::seeded(seed));
             prop_assert!(s.advisory < s.hard && s.mandatory <= s.hard && s.hard < s.lifetime);
         }
 

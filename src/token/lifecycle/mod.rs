@@ -54,6 +54,8 @@ struct Flight {
     attempt: u64,
     started: Now,
     credentials: u64,
+    /// After its time had come, if that was the reason.
+    late: Option<Duration>,
 }
 
 impl Flight {
@@ -258,7 +260,9 @@ impl Lifecycle {
         let Some(credentials) = due.map(|c| c.version).or(self.current) else { return };
         self.attempts += 1;
         self.pace.start(now, self.token.is_some());
-        self.flight = Some(Flight { attempt: self.attempts, started: now, credentials });
+        let trusted = self.token.as_ref().filter(|t| !t.suspect);
+        let late = trusted.and_then(|t| t.age(now).checked_sub(t.schedule.advisory));
+        self.flight = Some(Flight { attempt: self.attempts, started: now, credentials, late });
         actions.push(Action::Mint { attempt: self.attempts, credentials });
     }
 
@@ -282,7 +286,7 @@ impl Lifecycle {
             actions.push(Action::Note(Note::SameToken));
             return;
         }
-        let schedule = life.map(|life| Schedule::new(life, &self.jitter));
+        let schedule = life.map(|life| Schedule::new(life, flight.late, &self.jitter));
         let Some(schedule) = schedule.filter(|s| !repeated && now.since(flight.started) < s.hard) else {
             let message = "the token endpoint handed out a token that has already expired".to_owned();
             let failure = Failure { kind: FailureKind::Transient, retry_after: None, message };

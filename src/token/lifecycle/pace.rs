@@ -86,10 +86,18 @@ impl Pace {
             self.row = 0;
         }
         self.row = self.row.saturating_add(1);
-        let draw = if rejected { policy::rejected_backoff } else { policy::transient_backoff };
-        let pause = draw(self.row, live, &self.jitter).max(asked);
         let after = |pause| now.boot.saturating_add(millis(pause));
-        self.backoff = Some(Backoff { until: after(pause), asked_until: after(asked), rejected });
+        let until = if rejected {
+            after(policy::rejected_backoff(self.row, live, &self.jitter).max(asked))
+        } else {
+            // On top of what must be waited for anyway: a pause that the endpoint asks for is the same for everybody, and so
+            // is the bucket's for all who started together. They would be back together, again and again.
+            let failures = if asked.is_zero() { self.row } else { u32::MAX };
+            let allowed = if live { i64::MIN } else { self.bucket.allowed_at() };
+            let drawn = policy::transient_backoff(failures, live, &self.jitter);
+            after(asked).max(allowed).saturating_add(millis(drawn))
+        };
+        self.backoff = Some(Backoff { until, asked_until: after(asked), rejected });
     }
 
     pub(super) fn is_rejected(&self) -> bool {

@@ -21,8 +21,8 @@ fn good_new_credentials_are_used_at_once_and_promoted() {
 
 #[test]
 fn new_credentials_that_are_refused_leave_the_old_ones_in_use() {
-    let mut world = World::new(1);
-    world.seconds(500);
+    let mut world = ready(1);
+    world.seconds(490);
     let old = world.model.starts[0].credentials;
     let new = world.credentials(false);
     world.seconds(1);
@@ -114,6 +114,7 @@ fn credentials_that_worked_are_kept_even_if_newer_ones_came_meanwhile() {
     world.credentials(false);
     world.pass(100);
     assert_eq!(world.promoted, [first]);
+    world.as_if_in_turn(1);
     world.seconds(600);
     assert_eq!(world.generation(), Some(2), "renewed with the first, since the second are wrong");
 }

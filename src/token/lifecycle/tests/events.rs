@@ -8,11 +8,12 @@ use crate::token::lifecycle::{Event, Note};
 const REFUSED: Endpoint = Endpoint::Fails(FailureKind::Rejected, None);
 const DOWN: Endpoint = Endpoint::Fails(FailureKind::Transient, None);
 
-/// Has just got a token of 900 s.
+/// Has just got a token of 900 s, which it will renew like any but the first.
 pub(super) fn ready(seed: u64) -> World {
     let mut world = World::new(seed);
     world.pass(100);
     assert_eq!(world.generation(), Some(1));
+    world.as_if_in_turn(seed);
     world
 }
 

@@ -67,7 +67,7 @@ fn an_answer_that_is_no_token_is_an_outage_like_any_other() {
     assert!(matches!(world.got(caller), Some(Err(refusal)) if matches!(refusal.why, Why::Failed(_))));
     assert!(world.model.starts.len() <= 6 + 12, "paced like a failure");
     world.endpoint(Endpoint::Grants(Shape::Plain, 900));
-    world.seconds(6);
+    world.seconds(11);
     assert_eq!(world.generation(), Some(1));
 }
 

@@ -9,6 +9,7 @@ use crate::secret::AccessToken;
 use crate::token::grant::{Failure, FailureKind, Grant, Outcome};
 use crate::token::lease::Unavailable;
 use crate::token::lifecycle::{Action, Event, Lifecycle, Note, WaiterId};
+use crate::token::policy::Schedule;
 
 /// Part of every token, of every secret and of nothing else.
 pub(super) const TELLTALE: &str = "tell-tale";
@@ -92,6 +93,14 @@ impl World {
             overdue: Vec::new(),
             next_waiter: 0,
         }
+    }
+
+    /// The token at hand is from now on as if it had been minted in turn, and in time.
+    pub(super) fn as_if_in_turn(&mut self, seed: u64) {
+        let (live, known) = (self.life.token.as_mut(), self.model.token.as_mut());
+        let (live, known) = live.zip(known).expect("a live token");
+        live.schedule = Schedule::new(live.schedule.lifetime, Some(Duration::ZERO), &Jitter::seeded(seed));
+        known.advisory = known.life * 55 / 100;
     }
 
     // === what people and machines do ===

@@ -135,7 +135,7 @@ impl Model {
     fn check_cause(&self, now: Now) {
         let Some(token) = &self.token else { return };
         let candidate = self.candidate.as_ref().is_some_and(|c| c.not_before <= now.boot);
-        let due = token.age_at(now) >= token.life * 55 / 100;
+        let due = token.age_at(now) >= token.advisory;
         assert!(due || token.suspect || candidate, "invariant 6: no mint without a cause");
     }
 

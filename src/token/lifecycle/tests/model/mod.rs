@@ -25,6 +25,8 @@ pub(super) struct Known {
     seen: i64,
     suspect: bool,
     was_suspected: bool,
+    /// The age before which nothing but a reason renews it.
+    pub(super) advisory: i64,
     /// Clocks did nothing odd in its time.
     undisturbed: bool,
 }
@@ -285,6 +287,7 @@ impl Model {
         let Some(life) = life.filter(|life| !repeated && spent < hard(*life)) else {
             return self.failure(now, flight.credentials, FailureKind::Transient, None);
         };
+        let advisory = self.earliest_renewal(flight, life);
         self.generation += 1;
         self.last_name = Some(name.clone());
         self.last_success = Some(now.boot);
@@ -299,10 +302,20 @@ impl Model {
             seen: now.boot,
             suspect: false,
             was_suspected: false,
+            advisory,
             undisturbed: true,
         });
         self.works(flight.credentials);
         self.forgive();
+    }
+
+    /// Of a token that lives `life`: as if the one before had been renewed in time, or at any age if it was not age that
+    /// made the machine ask for it.
+    fn earliest_renewal(&self, flight: &Flight, life: i64) -> i64 {
+        let same = self.candidate.is_none() && self.current == Some(flight.credentials);
+        let before = self.token.as_ref().filter(|token| same && !token.suspect);
+        let late = before.map_or(life, |token| token.age_at(flight.started) - token.advisory);
+        (life * 55 / 100 - late).max(life * 5 / 100)
     }
 
     fn works(&mut self, version: u64) {
@@ -332,7 +345,7 @@ impl Model {
         let lasting = self.is_lasting(version, kind);
         let live = self.token.is_some();
         let cap = if live { 60_000 } else { i64::MAX };
-        let asked = asked.map_or(0, |d| millis(d).clamp(1000, if live { 60_000 } else { 30_000 }));
+        let asked = asked.map_or(0, |d| millis(d).clamp(1000, if live { 60_000 } else { 25_000 }));
         if lasting && let Some(candidate) = &mut self.candidate {
             if candidate.version == version && self.current.is_some() {
                 candidate.not_before = now.boot + LASTING[candidate.rejections.min(3)].min(cap);
