@@ -314,6 +314,7 @@ fn every_setting_that_anything_names_exists() {
         "docs/operations.md",
         "docs/metrics.md",
         "docs/pages.md",
+        "docs/fleet.md",
     ];
     let pages = pages.map(|page| (page.to_owned(), fs::read_to_string(root.join(page)).expect("a page")));
     let rooms = sources().into_iter().filter(|source| !source.path.contains("tests"));

@@ -12,6 +12,7 @@
 //! * `diagnose`: what `doctor` says of set-ups that do not work, and what `init` makes of a conversation
 //! * `differential`: every operation, with the proxy and without
 //! * `documents`: the `OpenAPI` document and the Postman collection, by tools from outside
+//! * `fleet`: many proxies and one token endpoint, simulated
 //! * `forwarding`: what reaches upstream, what reaches the caller, over HTTP/1.1 and plainly
 //! * `guard`: policy, client keys, CORS and the ceiling, through the binary
 //! * `http2`: the same over HTTP/2 and TLS
@@ -44,6 +45,7 @@ mod config;
 mod diagnose;
 mod differential;
 mod documents;
+mod fleet;
 mod forwarding;
 mod guard;
 mod harness;
