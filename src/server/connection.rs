@@ -69,7 +69,7 @@ where
     let service = service_fn(move |request: Request<Incoming>| {
         // Not in the future: hyper looks for the end of the stream before it first polls that.
         client.progress.handling(!request.body().is_end_stream());
-        answer(Arc::clone(&client), request)
+        answer(Arc::clone(&client), request, roster)
     });
     let mut connection = pin!(protocol.http.serve_connection(TokioIo::new(socket), service));
     let entry = roster.enter();
@@ -97,6 +97,7 @@ where
 async fn answer<H: Handler>(
     client: Arc<Client<H>>,
     request: Request<Incoming>,
+    roster: &Roster,
 ) -> Result<Response<Answering<H::Body>>, Infallible> {
     let (version, body) = (request.version(), !request.body().is_end_stream());
     // Boxed: handling is by far the largest part of a connection, which is idle most of the time; and each function that
@@ -106,8 +107,8 @@ async fn answer<H: Handler>(
         tracing::error!("handling a request panicked; it is answered with 500");
         client.handler.panicked()
     });
-    if version < Version::HTTP_11 {
-        // RFC 9112 §9.3: nothing between us and such a client need know what `keep-alive` means.
+    if version < Version::HTTP_11 || roster.is_draining() {
+        // RFC 9112 §9.3: nothing between us and a client of 1.0 need know what `keep-alive` means.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if body && response.headers().contains_key(CONNECTION) {

@@ -78,6 +78,9 @@ async fn drain(
     workers: &[Worker],
     loops: &mut JoinSet<()>,
 ) -> Outcome {
+    for worker in workers {
+        worker.roster.drain();
+    }
     if !config.drain_delay.is_zero() {
         tokio::select! {
             () = sleep(config.drain_delay) => {}

@@ -61,6 +61,7 @@ impl Ended {
 /// The connections of one worker: lets all of them know that it is time to close.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
+    draining: AtomicBool,
     closing: AtomicBool,
     wakers: Mutex<Wakers>,
 }
@@ -77,6 +78,19 @@ impl Roster {
         let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
         wakers.next += 1;
         Entry { roster: self, number: wakers.next, known: AtomicBool::new(false) }
+    }
+
+    /// Makes every connection, present and future, close with the end of its next answer.
+    ///
+    /// Whoever is told so goes elsewhere in good time. A client that keeps an idle connection would otherwise send its
+    /// next request at the very moment when that is closed.
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether answers are to say that they are the last.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// Makes every connection, present and future, close.

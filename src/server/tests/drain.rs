@@ -151,6 +151,34 @@ async fn new_clients_are_served_during_the_drain_delay() {
 }
 
 #[tokio::test]
+async fn clients_are_told_to_go_elsewhere_from_the_start_of_the_drain() {
+    let (_stage, actor) = Stage::new();
+    let config = Config { drain_delay: PATIENCE * 10, ..config() };
+    let server = Server::start(&config, actor).await;
+    let mut known = Client::connect(&server.address).await;
+    known.get("/").await;
+    assert!(!known.until("ok").await.contains("connection: close"));
+    server.stop.drain();
+    // The drain begins a moment later, and the listener stays open for long after that.
+    let told = async {
+        loop {
+            known.get("/").await;
+            if known.until("ok").await.contains("connection: close") {
+                break;
+            }
+        }
+    };
+    timeout(PATIENCE, told).await.expect("the answer says so");
+    assert_eq!(known.rest().await, "", "and it is true");
+    let mut new = Client::connect(&server.address).await;
+    new.get("/").await;
+    let answer = new.rest().await;
+    assert!(answer.contains("connection: close") && answer.ends_with("ok"), "{answer}");
+    server.stop.abort();
+    let _ = server.drained().await;
+}
+
+#[tokio::test]
 async fn a_panic_costs_one_request() {
     let (_stage, actor) = Stage::new();
     let server = Server::start(&config(), actor).await;
