@@ -20,6 +20,7 @@
 //! * `load`: many connections while tokens are renewed
 //! * `metrics`: what is counted, and that it is what was done
 //! * `mint`: what the token endpoint can do to a request
+//! * `pods`: application and proxy in one network namespace, Airbyte in another; jobs, outages, rolling restarts
 //! * `process`: the real binary: first contact, credentials, signals, streams, large bodies, the SDK
 //! * `request_ids`: by which a request is known to its caller, to Airbyte and in the log
 //! * `secrets`: the scan of all output finds what it looks for
@@ -54,6 +55,7 @@ mod lists;
 mod load;
 mod metrics;
 mod mint;
+mod pods;
 mod process;
 mod request_ids;
 mod secrets;
