@@ -1,20 +1,26 @@
 # syntax=docker/dockerfile:1
-# The final image holds one binary, the root certificates and the C library: no shell, no package manager.
-FROM rust:1.95-slim-bookworm AS build
-RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+# The final image holds one binary, the C library, the root certificates and the licences: no shell, no package manager.
+ARG BUILD_IMAGE=docker.io/library/rust:1.95-slim-bookworm
+
+FROM ${BUILD_IMAGE} AS build
 WORKDIR /build
+# The manifest names the tests and benches; they are not built.
 COPY Cargo.toml Cargo.lock ./
 COPY src ./src
-# The manifest names the test binary, which is not built here.
-RUN mkdir -p tests/it && echo 'fn main() {}' > tests/it/main.rs
+COPY tests ./tests
+COPY benches ./benches
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
     cargo build --locked --profile dist --bin airbyte-proxy && cp target/dist/airbyte-proxy /airbyte-proxy
+COPY config/containers/rootfs.sh ./
+RUN ./rootfs.sh /airbyte-proxy /rootfs
 
-FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=build /airbyte-proxy /usr/local/bin/airbyte-proxy
+FROM scratch
+COPY --from=build /rootfs /
 # Numeric, so that Kubernetes' runAsNonRoot can check it.
 USER 65532:65532
 EXPOSE 8484
-HEALTHCHECK --interval=10s --timeout=4s --start-period=5s --retries=3 CMD ["airbyte-proxy", "healthcheck"]
-ENTRYPOINT ["airbyte-proxy"]
+# There is no shell, so everything is started by its path; this is for `docker exec`.
+ENV PATH=/usr/local/bin
+HEALTHCHECK --interval=10s --timeout=4s --start-period=5s --retries=3 CMD ["/usr/local/bin/airbyte-proxy", "healthcheck"]
+ENTRYPOINT ["/usr/local/bin/airbyte-proxy"]
 CMD ["serve"]
