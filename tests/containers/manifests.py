@@ -1,4 +1,5 @@
 """What `kubectl kustomize` makes of config/kubernetes, and config/compose, held against the real schemas and the program.
+The commands of docs/kubernetes.md are run, too.
 
     manifests.py KUBECTL AIRBYTE-PROXY
 
@@ -7,6 +8,7 @@ Needs requirements.txt. Every problem is one line, and the exit code is 1.
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +20,7 @@ import pod_security
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MANIFESTS = ROOT / "config" / "kubernetes"
+PAGE = ROOT / "docs" / "kubernetes.md"
 COMPOSE = ROOT / "config" / "compose" / "compose.yaml"
 # The first with native sidecars by default, and the latest whose schemas there are.
 VERSIONS = ("1.29", "1.37")
@@ -191,6 +194,33 @@ def problems_of_compose(binary):
         yield from problems_of_settings(binary, container, {"/run/secrets": inside})
 
 
+def commands_of(page):
+    """What stands behind `$` in blocks of a console, and was not marked as not tried."""
+    blocks = page.split("```console\n")[1:]
+    lines = [line for block in blocks for line in block.split("```")[0].replace("\\\n", " ").splitlines()]
+    return [line[2:] for line in lines if line.startswith("$ ") and not line.endswith("# not tried")]
+
+
+def problems_of_page(kubectl):
+    """Runs the page's commands, one after the other in one folder, but for those that are about an image."""
+    with tempfile.TemporaryDirectory() as folder:
+        here = pathlib.Path(folder)
+        (here / "config").symlink_to(ROOT / "config")
+        for name in ("client-id", "client-secret"):
+            (here / name).write_text("something")
+        programs = here / "programs"
+        programs.mkdir()
+        (programs / "kubectl").symlink_to(kubectl)
+        environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "KUBECONFIG": os.devnull}
+        commands = [c for c in commands_of(PAGE.read_text()) if not c.startswith(("buildah ", "tests/containers/image.sh "))]
+        if len(commands) < 8:
+            yield f"only {len(commands)} commands"
+        for command in commands:
+            done = subprocess.run(["sh", "-ec", command], cwd=here, env=environment, capture_output=True, text=True, timeout=60)
+            if done.returncode != 0:
+                yield f"{command}: {done.stdout}{done.stderr}"
+
+
 def self_test(binary, good):
     """What is checked here can fail."""
     pod_security.self_test(pod_of(good))
@@ -222,6 +252,9 @@ def main(kubectl, binary):
     told = list(problems_of_compose(binary))
     print(f"config/compose: {len(told)} problems")
     found += [f"config/compose: {problem}" for problem in told]
+    told = list(problems_of_page(str(pathlib.Path(shutil.which(kubectl)).resolve())))
+    print(f"{PAGE.relative_to(ROOT)}: {len(told)} commands fail")
+    found += [f"{PAGE.relative_to(ROOT)}: {problem}" for problem in told]
     print("\n".join(found), end="\n" if found else "")
     return 1 if found else 0
 
