@@ -3,6 +3,8 @@
 use rustix::process::Signal;
 
 use super::network::{possible, two};
+use crate::harness::process::until;
+use crate::harness::talk::soon;
 
 /// The first script of a manifest: what stands below `- |`, deeper than it.
 fn script_of(manifest: &str) -> String {
@@ -23,14 +25,11 @@ async fn a_job_beside_a_native_sidecar_is_done_when_its_own_container_is() {
     // As the kubelet does it: the sidecar, its startup probe, the job; and after that SIGTERM for the sidecar.
     let proxy = pod.proxy(&airbyte).start().await;
     assert_eq!(pod.asks("wait --timeout 20s").await, Some(0));
-    let job = "curl --silent --show-error --fail http://localhost:8484/v1/workspaces";
+    let (curl, url) = ("curl --silent --show-error --fail", "http://localhost:8484/v1/workspaces");
     let manifest = include_str!("../../../config/kubernetes/job/job.yaml");
-    let command = format!(
-        "command: [{}, \"http://localhost:8484/v1/workspaces\"]",
-        job.rsplit_once(' ').expect("words").0.replace(' ', ", ")
-    );
+    let command = format!("command: [{}, \"{url}\"]", curl.replace(' ', ", "));
     assert!(manifest.contains(&command), "the manifest runs something else than {command}");
-    let ended = pod.run(job).await;
+    let ended = pod.run(&format!("{curl} {url}")).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(ended.stdout.contains("\"data\""), "{}", ended.stdout);
     proxy.signal(Signal::TERM);
@@ -53,7 +52,7 @@ async fn without_native_sidecars_the_job_ends_the_proxy_whatever_became_of_it() 
         let mut job = pod.application(&script);
         let job = job.stdout(std::process::Stdio::null()).spawn().expect("a shell");
         let proxy = pod.proxy(&airbyte).env("AIRBYTE_PROXY_CONTROL_ALLOW_QUIT", "true").start().await;
-        let job = crate::harness::talk::soon(job.wait_with_output()).await.expect("the job ends");
+        let job = soon(job.wait_with_output()).await.expect("the job ends");
         assert_eq!(job.status.code(), Some(code), "the job's own exit code");
         let ended = proxy.ended().await;
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -72,12 +71,12 @@ async fn the_script_of_the_sidecars_manifest_asks_and_ends_when_told() {
     let script = script_of(include_str!("../../../config/kubernetes/sidecar/deployment.yaml"));
     let mut application = pod.application(&script);
     let mut application = application.stdout(std::process::Stdio::null()).spawn().expect("a shell");
-    crate::harness::process::until(&airbyte, |counts| counts.requests == 1).await;
+    until(&airbyte, |counts| counts.requests == 1).await;
     // The kubelet's order: the application, then, when it has ended, the sidecar.
     let pid =
         application.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
     rustix::process::kill_process(pid.expect("it runs"), Signal::TERM).expect("sent");
-    let ended = crate::harness::talk::soon(application.wait()).await.expect("ended");
+    let ended = soon(application.wait()).await.expect("ended");
     assert_eq!(ended.code(), Some(0));
     proxy.stop().await;
 }

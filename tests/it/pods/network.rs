@@ -67,7 +67,7 @@ impl Network {
                 move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).expect("inside");
                 what()
             });
-            inside.join().expect("what runs inside")
+            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 

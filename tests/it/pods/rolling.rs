@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use super::network::{Cluster, Network, possible};
 use crate::harness::process::{Process, private_file};
 use crate::harness::talk::soon;
+use crate::harness::trace;
 
 const KEY: &str = "a-key-of-the-client-under-load";
 const CLIENTS: usize = 8;
@@ -135,9 +136,10 @@ async fn a_rolling_restart_under_load_loses_no_request() {
     if !possible() {
         return;
     }
+    trace::secret(KEY);
     let cluster = Cluster::new(4);
     let [upstream, replicas @ .., outside] = &cluster.networks[..] else { panic!("four") };
-    let airbyte = upstream.airbyte(Options { latency: Duration::from_millis(10), ..Options::default() });
+    let airbyte = upstream.airbyte(Options { latency: Duration::from_millis(20), ..Options::default() });
     let folder = tempfile::tempdir().expect("a folder");
     for (name, content) in
         [("client-id", airbyte.client_id()), ("client-secret", airbyte.client_secret().expose().to_owned())]

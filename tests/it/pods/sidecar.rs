@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use airbyte_proxy::demo::{ApiFault, Gate, Options};
+use airbyte_proxy::demo::{ApiFault, Fault, Gate, Options};
 use airbyte_proxy::secret::Secret;
 use rustix::process::Signal;
 
 use super::network::{Cluster, possible, two};
 use crate::harness::process::{private_file, until};
+use crate::harness::talk::soon;
 use crate::harness::trace;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,7 +47,7 @@ async fn the_startup_probe_holds_the_application_until_there_is_a_token() {
     let [upstream, pod] = &cluster.networks[..] else { panic!("two") };
     let airbyte = upstream.airbyte(Options::default());
     let gate = Gate::new();
-    airbyte.handle().set_fault(Some(airbyte_proxy::demo::Fault::Hang(gate.clone())));
+    airbyte.handle().set_fault(Some(Fault::Hang(gate.clone())));
     assert_eq!(pod.asks("healthcheck").await, Some(1), "nothing listens yet");
     let waiting = pod.airbyte_proxy("wait --timeout 30s").spawn().await;
     let proxy = pod.proxy(&airbyte).start().await;
@@ -66,19 +67,18 @@ async fn at_sigterm_it_is_unready_at_once_serves_what_comes_and_finishes_what_is
     }
     let (cluster, airbyte) = two();
     let pod = &cluster.networks[1];
-    let proxy = pod.proxy(&airbyte).env("AIRBYTE_PROXY_DRAIN_DELAY", "5s").start().await;
+    let proxy = pod.proxy(&airbyte).env("AIRBYTE_PROXY_DRAIN_DELAY", "8s").start().await;
     assert_eq!(pod.curl("/v1/workspaces").await.0, 200);
     let gate = Gate::new();
     airbyte.handle().next_api_answers([Some(ApiFault::Hold(gate.clone()))]);
-    let slow = pod.application("curl --silent --fail \"$AIRBYTE_API_URL/jobs\"");
-    let slow = {
-        let mut slow = slow;
-        slow.stdout(std::process::Stdio::null()).spawn().expect("curl")
-    };
+    let mut slow = pod.application("curl --silent --fail --output /dev/null \"$AIRBYTE_API_URL/jobs\"");
+    let slow = slow.spawn().expect("curl");
     until(&airbyte, |counts| counts.requests == 2).await;
 
     proxy.signal(Signal::TERM);
-    assert_eq!(pod.asks("healthcheck --ready").await, Some(1), "unready at once");
+    // A signal is sent, and then seen.
+    let unready = async { while pod.asks("healthcheck --ready").await != Some(1) {} };
+    tokio::time::timeout(Duration::from_secs(2), unready).await.expect("unready at once");
     assert_eq!(pod.asks("healthcheck").await, Some(0), "and not to be killed for it");
     assert_eq!(pod.curl("/v1/workspaces").await.0, 200, "who has not heard of it is served");
 
@@ -90,7 +90,7 @@ async fn at_sigterm_it_is_unready_at_once_serves_what_comes_and_finishes_what_is
     };
     tokio::time::timeout(Duration::from_secs(20), refused).await.expect("the listener closes");
     gate.open();
-    let slow = slow.wait_with_output().await.expect("curl");
+    let slow = soon(slow.wait_with_output()).await.expect("curl");
     assert_eq!(slow.status.code(), Some(0), "the slow request has its answer");
     let ended = proxy.ended().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
