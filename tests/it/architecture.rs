@@ -172,6 +172,34 @@ fn each_library_has_its_room() {
     }
 }
 
+/// "No telemetry" is true of what the program contains: here is every place that opens a connection.
+#[test]
+fn whoever_opens_a_connection_is_named_here() {
+    // Of these, `mint` and `proxy` go to Airbyte, and the others to an airbyte-proxy of this machine.
+    let places = ["mint/", "proxy/upstream/dial.rs", "cli/ask.rs", "server/bind.rs", "server/socket.rs"];
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    for source in sources().iter().filter(|source| !source.path.contains("tests")) {
+        let ways = [
+            "Stream::connect",
+            "Connector::new",
+            "reqwest::Client",
+            "UdpSocket",
+            "UnixDatagram",
+            "lookup_host",
+        ];
+        for way in ways.iter().filter(|way| source.code.contains(*way)) {
+            let place = places.iter().find(|place| source.path.starts_with(*place));
+            assert!(
+                place.is_some(),
+                "src/{} has {way}, and docs/install.md does not tell of it",
+                source.path
+            );
+            seen.extend(place.copied());
+        }
+    }
+    assert_eq!(seen.len(), places.len(), "only {seen:?} open connections");
+}
+
 /// The rooms that `code` names as `crate::x`, `crate::{x, y::z}` or `super::super::x`, each with its line.
 fn rooms_named(code: &str) -> Vec<(String, usize)> {
     let mut named = Vec::new();
@@ -311,6 +339,7 @@ fn every_setting_that_anything_names_exists() {
         "docs/lists.md",
         "docs/clients.md",
         "docs/documents.md",
+        "docs/install.md",
         "docs/operations.md",
         "docs/metrics.md",
         "docs/pages.md",

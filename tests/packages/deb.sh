@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/packages/common.sh
 
-binary='' deb='' tree=yes
+binary='' deb='' tree=yes arguments=("$@")
 while [ $# -gt 0 ]; do
     case $1 in
         --binary) binary=$2; shift 2 ;;
@@ -21,9 +21,20 @@ while [ $# -gt 0 ]; do
     esac
 done
 
+# The clean Debian lives in memory, which spares the disk dpkg's care for it; in a view of the mounts that is ours alone, so
+# that nothing stays mounted however this ends.
+if [ -n "$tree" ] && [ "$(id -u)" = 0 ] && [ -z "${OWN_MOUNTS:-}" ] && unshare --mount true 2>/dev/null; then
+    OWN_MOUNTS=yes exec unshare --mount "$PWD/tests/packages/deb.sh" "${arguments[@]}"
+fi
+
 scratch=$(mktemp -d)
-# A tree that something of ours is still mounted in must not be deleted: the system would lose it too.
-trap 'rm -rf --one-file-system "$scratch"' EXIT
+root=$scratch/debian
+mkdir "$root"
+clean() {
+    ! mountpoint --quiet "$root" || umount "$root"
+    rm -rf --one-file-system "$scratch"
+}
+trap clean EXIT
 
 # Packs as $1, with further options.
 pack() {
@@ -63,7 +74,7 @@ fi
 [ -n "$tree" ] || exit 0
 
 [ "$(id -u)" = 0 ] || die 'a clean Debian is made by root alone; --without-tree leaves it out'
-root=$scratch/debian
+[ -z "${OWN_MOUNTS:-}" ] || mount -t tmpfs -o size=2g,mode=755 tmpfs "$root"
 # From where this machine has its packages.
 mirror=$(find /etc/apt -maxdepth 2 -name '*.sources' -o -name '*.list' |
     xargs sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' | grep -m 1 '/debian/\?$') || die 'no mirror of Debian in the sources of apt'
