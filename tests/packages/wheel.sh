@@ -51,7 +51,7 @@ else
 fi
 
 if [ -n "$sdist" ]; then
-    maturin sdist --quiet --out "$scratch/sdist"
+    maturin sdist --out "$scratch/sdist"
     files=$(tar -tzf "$scratch"/sdist/*.tar.gz)
     ! grep -E '^[^/]*/(tests|benches)/' <<<"$files" || die 'the sdist has tests'
     python3 -m venv --clear "$scratch/venv"
