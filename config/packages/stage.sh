@@ -16,7 +16,7 @@ install -m 755 "$binary" "$stage/dist/airbyte-proxy"
 
 "$binary" man >"$stage/man/airbyte-proxy.1"
 # The commands, as the help lists them.
-commands=$("$binary" --help | sed -n '/^Commands:$/,/^$/s/^  \([a-z]\+\) .*/\1/p' | grep -vx help)
+commands=$("$binary" --help | sed -n '/^Commands:$/,/^$/s/^  \([a-z][a-z]*\) .*/\1/p' | grep -vx help)
 [ "$(wc -w <<<"$commands")" -ge 10 ] || { echo "the help lists too few commands: $commands"; exit 1; }
 for command in $commands; do
     "$binary" man "$command" >"$stage/man/airbyte-proxy-$command.1"

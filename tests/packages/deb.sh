@@ -108,8 +108,12 @@ if [ -n "$newer" ]; then
     echo 'upgraded, and what was changed by hand is still there'
 fi
 
+# What somebody wrote there is theirs: a purge must not take it.
+touch "$root/etc/airbyte-proxy/client-secret"
 inside apt-get purge -o Dpkg::Use-Pty=0 --quiet --quiet --yes airbyte-proxy
 rm "$root/root/airbyte-proxy.deb"
+rm "$root/etc/airbyte-proxy/client-secret" || die 'the purge took a file that is not of the package'
+rmdir "$root/etc/airbyte-proxy"
 listing >"$scratch/after"
 diff "$scratch/before" "$scratch/after" || die 'the purge has left that'
-echo 'purged, and nothing is left'
+echo 'purged, and nothing is left but what was written by hand'
