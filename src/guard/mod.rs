@@ -298,7 +298,8 @@ impl Guard {
             ));
         }
         let path = head.uri.path().get(prefix..).unwrap_or_default();
-        self.policy.check(Asked { method: &head.method, api, path, client: client.map(Client::name) })
+        let asked = Asked { method: &head.method, api, path, client: client.map(Client::name) };
+        self.policy.check(asked).map_err(|refusal| refusal.to(route))
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use http::header::{self, HeaderValue};
 
 use super::keys::Client;
+use super::target::Route;
 use crate::problem::{KEY_REQUIRED, Kind, Problem};
 
 /// Every rule that can refuse, but for those of the policy, which are numbered.
@@ -40,12 +41,21 @@ pub struct Refusal {
     allow: Option<&'static str>,
     close: bool,
     client: Option<Client>,
+    route: Option<Route>,
 }
 
 impl Refusal {
     /// A refusal by `rule`, which is a setting's name or a short fixed label: it ends up in logs and metrics.
     pub(super) fn new(kind: Kind, rule: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
-        Self { kind, rule: rule.into(), detail: detail.into(), allow: None, close: false, client: None }
+        Self {
+            kind,
+            rule: rule.into(),
+            detail: detail.into(),
+            allow: None,
+            close: false,
+            client: None,
+            route: None,
+        }
     }
 
     /// With the methods that `Allow` lists, which a 405 must (RFC 9110 §15.5.6).
@@ -61,6 +71,11 @@ impl Refusal {
     /// Of a request that carried the key of `client`.
     pub(super) fn of(self, client: Option<Client>) -> Self {
         Self { client, ..self }
+    }
+
+    /// Of a request that may be here, but not go to `route`.
+    pub(super) fn to(self, route: Route) -> Self {
+        Self { route: Some(route), ..self }
     }
 
     /// What kind of refusal.
@@ -81,6 +96,11 @@ impl Refusal {
     /// Who was refused, where a client key told.
     pub fn client(&self) -> Option<&Client> {
         self.client.as_ref()
+    }
+
+    /// Where the request may not go, if that is what was refused.
+    pub fn route(&self) -> Option<Route> {
+        self.route
     }
 
     /// The value of `Allow`, on a 405.

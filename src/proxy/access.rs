@@ -82,7 +82,10 @@ impl Record {
     }
 
     /// Who may not, and why.
-    pub(super) fn refused(&mut self, refusal: &Refusal) {
+    pub(super) fn refused(&mut self, refusal: &Refusal, path: &str) {
+        if let Some(route) = refusal.route() {
+            self.route = labels::route(route, path);
+        }
         self.rule = Some(self.shard.rule_number(refusal.rule()));
         self.client = refusal.client().cloned();
     }

@@ -6,7 +6,7 @@ use crate::guard::{Api, Guard, Route};
 use crate::problem;
 use crate::telemetry::metrics::Labels;
 
-/// Refused before it was known where to.
+/// Refused for another reason than where to.
 pub(super) const NOWHERE: usize = 0;
 const ROOT: usize = 1;
 const CONTROL: usize = 2;

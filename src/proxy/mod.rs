@@ -186,7 +186,7 @@ impl Proxy {
         let (mut head, body) = request.into_parts();
         let guard = &self.shared.guard;
         let admitted = guard.check(peer, &head).map_err(|refusal| {
-            record.refused(&refusal);
+            record.refused(&refusal, head.uri.path());
             Problem::from(&refusal)
         })?;
         record.admitted(&admitted, head.uri.path());
