@@ -72,7 +72,8 @@ fn start(mut config: Config, options: Options, by: (&Supervisor, Passed)) -> Exi
         config.mint = mint::Config { url: api_url.join(TOKEN_ENDPOINT), ..config.mint };
         config.upstream.config_api_url = Some(api_url.with_path(CONFIG_API_PATH));
         config.upstream.api_url = api_url;
-        let banner = |addresses: &[Listen]| output::offer(banner(addresses, token_lifetime));
+        let banner =
+            |addresses: &[Listen]| output::offer(banner(config.name.as_deref(), addresses, token_lifetime));
         let code = serve::serve(&config, source(&simulator), by, banner, || {}).await;
         let counts = simulator.handle().counts();
         output::offer(format!(
@@ -92,7 +93,8 @@ fn source(simulator: &Simulator) -> Source {
     Source::new(id, half(simulator.client_secret()), Trusted::default())
 }
 
-fn banner(addresses: &[Listen], token_lifetime: Duration) -> String {
+fn banner(name: Option<&str>, addresses: &[Listen], token_lifetime: Duration) -> String {
+    let named = name.map(|name| format!(" \"{name}\"")).unwrap_or_default();
     let address = addresses.first().map_or(String::new(), ToString::to_string);
     let curl = match addresses.first() {
         Some(Listen::Unix(path)) => {
@@ -101,7 +103,7 @@ fn banner(addresses: &[Listen], token_lifetime: Duration) -> String {
         _ => format!("curl {address}/v1/workspaces"),
     };
     format!(
-        "airbyte-proxy demo: a simulated Airbyte, and the proxy in front of it at {address}\n\
+        "airbyte-proxy demo{named}: a simulated Airbyte, and the proxy in front of it at {address}\n\
          \n\
          Try it in another terminal:\n    {curl}\n\
          \n\
