@@ -187,6 +187,7 @@ impl App {
         let outbound = Outbound::new(&targets, upstream.ca_file.as_deref(), &upstream.proxy)?;
         let minter = HttpMinter::new(config.mint.clone(), &outbound)?;
         let (keeper, tokens) = Keeper::new(config.token, clock.clone(), Jitter::random(), Arc::new(minter));
+        let about = about(config, keys.is_some());
         let guard = guard(config, keys);
         let metrics = Arc::new(Metrics::new(proxy::labels(&guard), clock.now()));
         let connections = metrics.connections();
@@ -195,7 +196,8 @@ impl App {
             stop: stop.clone(),
             public_url: config.proxy.lists.public_url.clone(),
             metrics: Arc::clone(&metrics),
-            about: about(config),
+            about,
+            policy: Arc::new(config.guard.policy.clone()),
             allow_quit: config.allow_quit,
         };
         let control = Control::new(state.clone());

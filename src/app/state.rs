@@ -7,6 +7,7 @@ use http::Method;
 use crate::airbyte::{self, BaseUrl};
 use crate::config::Config;
 use crate::control::{About, ControlState, End, Readiness, Status, TokenLife, TokenReadiness};
+use crate::guard::Policy;
 use crate::server::Stop;
 use crate::telemetry::metrics::{Format, Metrics, Token};
 use crate::token::{Health, Mood, TokenHandle};
@@ -19,6 +20,7 @@ pub(super) struct State {
     pub(super) public_url: Option<BaseUrl>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) about: About,
+    pub(super) policy: Arc<Policy>,
     pub(super) allow_quit: bool,
 }
 
@@ -29,6 +31,15 @@ impl ControlState for State {
 
     fn about(&self) -> &About {
         &self.about
+    }
+
+    fn denied(&self, client: Option<&str>) -> Vec<(&'static str, String)> {
+        let denied = airbyte::endpoints::endpoints().iter().filter_map(|endpoint| {
+            let method = Method::from_bytes(endpoint.method.as_bytes()).ok()?;
+            let why = self.policy.denial(&method, endpoint.path, client)?;
+            Some((endpoint.operation, why))
+        });
+        denied.collect()
     }
 
     fn token(&self) -> TokenLife {
@@ -98,14 +109,7 @@ impl ControlState for State {
     }
 }
 
-pub(super) fn about(config: &Config) -> About {
-    let denied = airbyte::endpoints::endpoints().iter().filter(|endpoint| {
-        let method = Method::from_bytes(endpoint.method.as_bytes());
-        method.is_ok_and(|method| config.guard.policy.denies(&method, endpoint.path))
-    });
-    About {
-        name: config.name.clone(),
-        upstream: config.upstream.api_url.authority().to_string(),
-        denied: denied.map(|endpoint| endpoint.operation).collect(),
-    }
+/// `keys`: whether clients must show one.
+pub(super) fn about(config: &Config, keys: bool) -> About {
+    About { name: config.name.clone(), upstream: config.upstream.api_url.authority().to_string(), keys }
 }

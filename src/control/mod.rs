@@ -6,26 +6,28 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 pub use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, LOCATION, SERVER, VARY,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use bytes::Bytes;
 use tower::ServiceExt;
 
 use crate::airbyte::BaseUrl;
 use crate::browser::{self, wants_page};
-use crate::guard::FAVICON;
+use crate::guard::{Client, FAVICON};
 use crate::problem::{METHOD_NOT_ALLOWED, PATH_NOT_ALLOWED, Problem, UNKNOWN_PATH};
 use crate::telemetry::metrics::Format;
 
 mod assets;
 mod documents;
+mod gzip;
 mod live;
 mod pages;
 mod readiness;
@@ -47,6 +49,9 @@ pub trait ControlState: Send + Sync + 'static {
     /// What does not change.
     fn about(&self) -> &About;
 
+    /// Operations of the API that `client` may not use, each with the reason.
+    fn denied(&self, client: Option<&str>) -> Vec<(&'static str, String)>;
+
     /// The token, for people: never the token itself.
     fn token(&self) -> TokenLife;
 
@@ -64,8 +69,8 @@ pub struct About {
     pub name: Option<String>,
     /// The host of Airbyte.
     pub upstream: String,
-    /// Operations that the policy denies to whom no rule names.
-    pub denied: Vec<&'static str>,
+    /// Whether clients must show a key.
+    pub keys: bool,
 }
 
 /// Answers the control routes. Cloning is a reference count.
@@ -81,20 +86,23 @@ impl Control {
     pub fn new(state: impl ControlState) -> Self {
         let state: Shared = Arc::new(state);
         let audience = live::Audience::default();
-        let router = probes()
-            .route("/", get(root))
+        let shown = Router::new()
             .route("/-/", get(home))
             .route("/-/explorer", get(explorer))
+            .route("/-/assets/{name}", get(assets::asset))
+            .route("/-/openapi.json", get(documents::openapi))
+            .route("/-/postman_collection.json", get(documents::postman))
+            .layer(from_fn(gzip::compress));
+        let router = probes()
+            .merge(shown)
+            .route("/", get(root))
             .route(
                 "/-/events",
                 get(async move |State(state): State<Shared>, headers: HeaderMap| {
                     live::events(state, audience, &headers)
                 }),
             )
-            .route("/-/assets/{name}", get(assets::asset))
             .route("/-/quit", post(quit).fallback(only_post))
-            .route("/-/openapi.json", get(documents::openapi))
-            .route("/-/postman_collection.json", get(documents::postman))
             // Nothing to show, and nothing that would have to be told as an error at each visit.
             .route(FAVICON, get(async || StatusCode::NO_CONTENT))
             .method_not_allowed_fallback(method_not_allowed)
@@ -186,8 +194,14 @@ async fn home(State(state): State<Shared>, headers: HeaderMap) -> Response {
     page(pages::home(&base_url(&state, &headers), state.about(), &state.readiness()))
 }
 
-async fn explorer(State(state): State<Shared>, headers: HeaderMap) -> Response {
-    page(pages::explorer(&base_url(&state, &headers), state.about()))
+/// What is denied is so for whom the request is, which the guard has found out.
+async fn explorer(
+    State(state): State<Shared>,
+    client: Option<Extension<Client>>,
+    headers: HeaderMap,
+) -> Response {
+    let denied = state.denied(client.as_deref().map(Client::name));
+    page(pages::explorer(&base_url(&state, &headers), state.about(), denied))
 }
 
 fn page(page: String) -> Response {
@@ -201,7 +215,7 @@ fn page(page: String) -> Response {
 
 fn plain(state: &Shared, headers: &HeaderMap) -> Response {
     let head = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (VARY, "accept")];
-    (head, pages::help(&base_url(state, headers))).into_response()
+    (head, pages::help(&base_url(state, headers), state.about())).into_response()
 }
 
 async fn unknown(uri: Uri, headers: HeaderMap) -> Response {

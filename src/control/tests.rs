@@ -13,7 +13,7 @@ struct Told(Readiness, Option<BaseUrl>);
 static ABOUT: LazyLock<About> = LazyLock::new(|| About {
     name: Some("prod & co".into()),
     upstream: "airbyte.example".into(),
-    denied: vec!["getJob", "cancelJob"],
+    keys: false,
 });
 
 impl ControlState for Told {
@@ -35,6 +35,10 @@ impl ControlState for Told {
 
     fn about(&self) -> &About {
         &ABOUT
+    }
+
+    fn denied(&self, client: Option<&str>) -> Vec<(&'static str, String)> {
+        vec![("getJob", format!("rule 1 says \"no\" to {}", client.unwrap_or("all")))]
     }
 
     fn token(&self) -> TokenLife {
@@ -155,7 +159,69 @@ async fn pages_have_nothing_that_their_policy_forbids_and_no_address_but_ours() 
 #[tokio::test]
 async fn the_explorer_knows_beforehand_what_is_denied() {
     let (_, page) = ask(well(), "GET", "/-/explorer", BROWSER).await;
-    assert!(page.contains("data-denied=\"getJob cancelJob\""), "{page}");
+    let told = "data-denied=\"{&quot;getJob&quot;:&quot;rule 1 says \\&quot;no\\&quot; to all&quot;}\"";
+    assert!(page.contains(told), "{page}");
+}
+
+/// Of an answer: whether it is compressed, its length as told, its `Vary`, and its body as it was before.
+async fn encoded(method: &str, path: &str, accepted: &'static str) -> (bool, Option<usize>, String, Vec<u8>) {
+    let request =
+        Request::builder().method(method).uri(path).header(HOST, "localhost:9").header(ACCEPT, BROWSER);
+    let request = request.header("accept-encoding", accepted).body(Empty::<Bytes>::new()).expect("a request");
+    let (head, body) = Control::new(Told(well(), None)).respond(request).await.into_parts();
+    assert_eq!(head.status, StatusCode::OK, "{path}");
+    let length = head.headers.get("content-length").map(|length| length.to_str().expect("text"));
+    let length = length.map(|length| length.parse().expect("a number"));
+    let vary: Vec<_> = head.headers.get_all(VARY).iter().map(|value| value.to_str().expect("text")).collect();
+    let body = body.collect().await.expect("a body").to_bytes().to_vec();
+    let Some(coding) = head.headers.get("content-encoding") else {
+        return (false, length, vary.join(", "), body);
+    };
+    assert_eq!(coding, "gzip");
+    let mut plain = Vec::new();
+    if method == "GET" {
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&body[..]), &mut plain).expect("gzip");
+        assert!(plain.len() > 2 * body.len(), "{path}: {} of {}", body.len(), plain.len());
+    }
+    (true, length, vary.join(", "), plain)
+}
+
+#[tokio::test]
+async fn pages_and_documents_are_compressed_for_whoever_takes_that() {
+    for path in ["/-/", "/-/explorer", "/-/assets/style.css", "/-/openapi.json", "/-/postman_collection.json"]
+    {
+        let (compressed, _, vary, plain) = encoded("GET", path, "identity").await;
+        assert!(!compressed && vary.ends_with("accept-encoding"), "{path}: {vary}");
+        let (compressed, long, same, unpacked) = encoded("GET", path, "br, gzip").await;
+        assert_eq!((compressed, same), (true, vary), "{path}");
+        assert!(unpacked == plain, "{path}: another body");
+        let (_, length, _, none) = encoded("HEAD", path, "gzip").await;
+        assert!(long.is_some() && length == long && none.is_empty(), "{path}: {length:?} of {long:?}");
+    }
+    for path in ["/-/live", "/-/ready", "/-/metrics"] {
+        let (compressed, _, vary, _) = encoded("GET", path, "gzip").await;
+        assert!(!compressed && !vary.contains("encoding"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn where_keys_are_asked_for_the_pages_say_how_to_show_one() {
+    let keyed = About { keys: true, ..ABOUT.clone() };
+    let page = pages::home("http://localhost:9", &keyed, &well());
+    for line in [
+        "curl -u any:KEY 'http://localhost:9/v1/workspaces'",
+        "server_url=\"http://any:KEY@localhost:9/v1\"",
+        "KEY is your client key",
+    ] {
+        assert!(page.contains(line), "{line}: {page}");
+    }
+    assert!(
+        pages::help("http://localhost:9", &keyed)
+            .contains("curl -u any:KEY 'http://localhost:9/v1/workspaces'")
+    );
+    assert!(pages::explorer("http://localhost:9", &keyed, Vec::new()).contains("data-keys=\"yes\""));
+    let page = pages::home("http://localhost:9", &ABOUT, &well());
+    assert!(page.contains("No token, id or secret is needed") && !page.contains("KEY"), "{page}");
 }
 
 #[tokio::test]

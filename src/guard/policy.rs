@@ -221,10 +221,11 @@ impl Policy {
         labels
     }
 
-    /// Whether a request of the public API, `path` being below its root, is denied to whom no rule names. For pages that
-    /// say so beforehand; what is sent is judged when it comes.
-    pub fn denies(&self, method: &Method, path: &str) -> bool {
-        self.check(Asked { method, api: Api::Public, path, client: None }).is_err()
+    /// Why a request of the public API, `path` being below its root, would be refused to `client`. For pages that say so
+    /// beforehand; what is sent is judged when it comes.
+    pub fn denial(&self, method: &Method, path: &str, client: Option<&str>) -> Option<String> {
+        let asked = Asked { method, api: Api::Public, path, client };
+        self.check(asked).err().map(|refusal| refusal.detail().to_owned())
     }
 
     /// Decides.

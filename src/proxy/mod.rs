@@ -195,6 +195,10 @@ impl Proxy {
         }
         let (api, prefix, whole_lists) = match admitted.route {
             Route::Root | Route::Control => {
+                // Pages say beforehand what this client may not do.
+                if let Some(client) = admitted.client {
+                    head.extensions.insert(client);
+                }
                 let response = self.shared.control.respond(Request::from_parts(head, body)).await;
                 return Ok((response.map(Content::Control), None));
             }
