@@ -66,9 +66,9 @@ function save(name, type, text) {
 
 /** Below the answer: what it was, and what can be done with it. */
 export class Answer {
-  /** `place` is the element; `send` makes another request and shows its answer in here. */
-  constructor(place, base, send) {
-    Object.assign(this, { place, base, send });
+  /** `place` is the element; `proxy` how it is reached; `send` makes another request and shows its answer in here. */
+  constructor(place, proxy, send) {
+    Object.assign(this, { place, proxy, send });
     this.status = element("p", { class: "result", role: "status" });
     this.content = element("div");
     place.replaceChildren(element("h2", { id: "answer-title" }, "Answer"), this.status, this.content);
@@ -185,6 +185,6 @@ export class Answer {
         element("pre", { tabindex: "0", role: "region", "aria-label": `The request for ${name}` }, text));
     };
     return element("div", { class: "snippets" },
-      one("curl", curl(this.base, request)), one("Python", pythonic(this.base, request)));
+      one("curl", curl(this.proxy, request)), one("Python", pythonic(this.proxy, request)));
   }
 }

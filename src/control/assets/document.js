@@ -11,8 +11,9 @@ function resolved(document, value) {
   return found ?? {};
 }
 
-/** "SourceDefinitions" → "Source definitions". */
-const words = (name) => name.replace(/([a-z])([A-Z])/g, (_, end, start) => `${end} ${start.toLowerCase()}`);
+/** "SourceDefinitions" → "Source definitions", "embedded_widget" → "Embedded widget". */
+const words = (name) =>
+  name.replaceAll("_", " ").replace(/([a-z])([A-Z])/g, (_, end, start) => `${end} ${start.toLowerCase()}`).replace(/^./, (first) => first.toUpperCase());
 
 function parameter(document, written) {
   const found = resolved(document, written);

@@ -5,9 +5,9 @@ import { $, element, rowsOf } from "./common.js";
 import { load, matches } from "./document.js";
 import { fields, request, wrong } from "./form.js";
 
-const { base, title } = document.body.dataset;
-/** Operations that the rules of the proxy deny to everybody. What is sent is judged when it comes. */
-const denied = new Set(document.body.dataset.denied.split(" "));
+const { base, title, keys } = document.body.dataset;
+/** Operations that the rules of the proxy deny to whoever opened this page, with the reason. */
+const denied = new Map(Object.entries(JSON.parse(document.body.dataset.denied)));
 let groups = [];
 /** Ends the request under way. */
 let running = null;
@@ -86,7 +86,7 @@ async function send(operation, wanted) {
   const mine = new AbortController();
   running = mine;
   const stop = () => mine.abort();
-  const answer = new Answer($("answer"), base, send);
+  const answer = new Answer($("answer"), { base, keys }, send);
   answer.waiting(stop);
   const begun = performance.now();
   try {
@@ -152,14 +152,27 @@ function submitted(operation, form, whole) {
   send(operation, request(operation, form, whole));
 }
 
+/** What can be done with the form. What is denied is not tried: its answer is known, and a browser notes it as an error. */
+function actions(operation, whole) {
+  if (denied.has(operation.id)) return [element("button", { type: "submit", id: "anyway" }, "Send it anyway")];
+  return [
+    element("button", { type: "submit", id: "try", class: operation.method === "DELETE" ? "primary danger" : "primary" }, "Try it"),
+    operation.pages && element("button", { type: "button", id: "all", onclick: whole }, "All pages"),
+  ];
+}
+
+function denial(why) {
+  return element("div", { class: "problem", id: "denied" },
+    element("h2", {}, "Denied by the rules of this proxy"),
+    element("p", {}, why),
+    element("p", { class: "hint" }, "It is not sent unless you insist: rules may have changed since this page was opened, or make an exception for a single id."));
+}
+
 function show(operation) {
-  const asks = operation.method === "DELETE" ? "primary danger" : "primary";
   const form = element("form", { novalidate: true },
     fields(operation),
     element("p", { class: "wrong", role: "alert" }),
-    element("p", { class: "actions" },
-      element("button", { type: "submit", id: "try", class: asks }, "Try it"),
-      operation.pages && element("button", { type: "button", id: "all", onclick: () => submitted(operation, form, true) }, "All pages")));
+    element("p", { class: "actions" }, ...actions(operation, () => submitted(operation, form, true)).filter(Boolean)));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     submitted(operation, form, false);
@@ -169,7 +182,7 @@ function show(operation) {
     heading,
     element("p", { class: "path" }, element("span", { class: "verb", "data-method": operation.method }, operation.method), ` /v1${operation.path}`),
     ...(operation.description ? [element("p", { class: "lead" }, operation.description.replaceAll("`", ""))] : []),
-    ...(denied.has(operation.id) ? [element("p", { class: "note warning" }, "The rules of this proxy deny this. Try it to see which, and what would allow it.")] : []),
+    ...(denied.has(operation.id) ? [denial(denied.get(operation.id))] : []),
     form,
   );
   $("operation").hidden = false;

@@ -27,10 +27,10 @@ function fill(list) {
   list.replaceChildren(...[...known].map(([value, label]) => element("option", { value, label: label || null })));
 }
 
-/** In words, what may be written. */
-function kind({ schema }) {
+/** In words, what may be written, where the description does not say so. */
+function kind({ schema, description }) {
   if (schema.enum) return "one of a few";
-  if (schema.type === "array") return "several, separated by commas";
+  if (schema.type === "array") return description.includes("commas") ? "" : "several, separated by commas";
   if (schema.type === "object") return "name=value, several with &";
   if (schema.format === "date-time") return "date and time, e.g. 2026-01-31T12:00:00Z";
   if (schema.anyOf) return "a number, or all";

@@ -10,9 +10,10 @@ const python = (text) => JSON.stringify(text);
 const fields = (request) =>
   Object.entries(request.headers).filter(([name, value]) => name !== "Accept" || value !== "application/json");
 
-export function curl(base, request) {
-  const parts = [`curl ${shell(base + request.url)}`];
-  if (request.method !== "GET") parts[0] = `curl -X ${request.method} ${shell(base + request.url)}`;
+/** `keys`: clients must show one, which this page does not know. */
+export function curl({ base, keys }, request) {
+  const asked = [keys && "-u any:KEY", request.method !== "GET" && `-X ${request.method}`, shell(base + request.url)];
+  const parts = [`curl ${asked.filter(Boolean).join(" ")}`];
   for (const [name, value] of fields(request)) parts.push(`-H ${shell(`${name}: ${value}`)}`);
   if (request.body !== null) parts.push(`-d ${shell(request.body)}`);
   return parts.join(" \\\n  ");
@@ -33,11 +34,12 @@ function literal(value, indent = "") {
   return `${open}\n${items.map((item) => `${deeper}${item},\n`).join("")}${indent}${close}`;
 }
 
-export function pythonic(base, request) {
+export function pythonic({ base, keys }, request) {
   const others = fields(request).filter(([name]) => name !== "Content-Type");
   const whole = others.some(([, value]) => value === "application/x-ndjson");
   const lines = ["import requests", ""];
   const given = [`    ${python(base + request.url)},`];
+  if (keys) given.push('    auth=("any", "KEY"),');
   if (others.length > 0) given.push(`    headers=${literal(Object.fromEntries(others), "    ")},`);
   if (request.body !== null) given.push(`    json=${literal(JSON.parse(request.body), "    ")},`);
   if (whole) given.push("    stream=True,");

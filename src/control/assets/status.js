@@ -19,6 +19,9 @@ let ahead = 0;
 let source = null;
 let again = null;
 
+/** The row that says that there are no requests. */
+const none = $("requests").querySelector(".empty");
+
 const now = () => Date.now() + ahead;
 const clock = (at) => new Date(at - ahead).toLocaleTimeString([], { hour12: false });
 
@@ -72,8 +75,10 @@ function showBar() {
 
 function showHistory(history) {
   if (history.length === 0) return;
+  // "15 s" stays on one line.
+  const whole = (what) => what.replaceAll(/(\d) (?=\w+$)/g, "$1\u00a0");
   const line = ({ at, mood, what }) =>
-    element("li", { "data-mood": mood }, element("time", { datetime: new Date(at).toISOString() }, clock(at)), " ", what);
+    element("li", { "data-mood": mood }, element("time", { datetime: new Date(at).toISOString() }, clock(at)), " ", whole(what));
   $("history").replaceChildren(...history.slice().reverse().map(line));
 }
 
@@ -86,13 +91,17 @@ function notes({ error, rule, replayed, client }) {
   return found.flatMap((note) => [note, " "]);
 }
 
+/** Routes that are no paths of the API, in words. The path itself is never told: it may have ids in it. */
+const ROUTES = { "-": "refused at the door", "*": "the server itself", token: "a token, answered here", other: "a path that is not known" };
+
 function row(request, isNew) {
   const kind = Math.floor(request.status / 100);
   return element(
     "tr",
     { class: isNew ? "new" : null },
     element("td", {}, element("time", { datetime: new Date(request.at).toISOString() }, clock(request.at))),
-    element("td", { class: "request" }, element("span", { class: "method" }, request.method), " ", request.route === "-" ? "…" : request.route),
+    element("td", { class: "request" }, element("span", { class: "method" }, request.method), " ",
+      ROUTES[request.route] ? element("span", { class: "words" }, ROUTES[request.route]) : request.route),
     element("td", {}, element("span", { class: "code", "data-kind": kind }, `${request.status}`)),
     element("td", { class: "number" }, duration(request.ms)),
     element("td", { class: "number" }, request.rows === null ? "" : count(request.rows)),
@@ -103,7 +112,7 @@ function row(request, isNew) {
 function showRequests({ requests, totals }, areNew) {
   const table = $("requests");
   if (requests.length > 0) {
-    table.querySelector(".empty")?.remove();
+    none.remove();
     table.prepend(...requests.map((request) => row(request, areNew)).reverse());
     while (table.rows.length > MOST) table.lastElementChild.remove();
   }
@@ -124,7 +133,8 @@ function connect() {
   source.addEventListener("state", (event) => showState(JSON.parse(event.data)));
   source.addEventListener("requests", (event) => {
     const told = JSON.parse(event.data);
-    if (fresh && told.requests.length > 0) $("requests").replaceChildren();
+    // After a restart there may be none, as the counters say.
+    if (fresh) $("requests").replaceChildren(none);
     showRequests(told, !fresh);
     fresh = false;
   });
