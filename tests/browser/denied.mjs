@@ -15,6 +15,7 @@ async function explains(page) {
   await reads(page, "#denied h2", "Denied by the rules of this proxy");
   await reads(page, "#denied", /answers with the client secrets of applications[^]*policy\.rules = \["allow GET \/applications\/\*\*"\]/);
   await reads(page, ".operations a[aria-current]", /denied$/);
+  assert.ok(await page.locator(".operations a[aria-current]").evaluate((link) => link.getBoundingClientRect().bottom <= innerHeight), "it is seen in the list");
   assert.equal(await page.locator("#try, #all").count(), 0);
   await assertAccessible(page, "denied");
   await assertNarrow(page, "denied");

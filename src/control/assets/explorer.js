@@ -199,6 +199,7 @@ function show(operation) {
 function route() {
   const wanted = operations().find((one) => one.id === location.hash.slice(1));
   markCurrent();
+  document.querySelector(".operations [aria-current]")?.scrollIntoView({ block: "nearest" });
   if (wanted) return show(wanted);
   if (location.hash === "#main") return;
   $("operation").hidden = true;
