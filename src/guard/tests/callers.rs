@@ -204,6 +204,17 @@ fn links_from_anywhere_open_our_pages_and_nothing_else() {
             ("GET", "/", &[("sec-fetch-site", "cross-site")], no),
         ],
     );
+    // What the pages are made of is for them alone, however somebody else's page asks for it.
+    let origin: &[_] = &[("origin", "https://evil.example")];
+    let cross: &[_] =
+        &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")];
+    let own: &[_] = &[("origin", "http://localhost:8484"), ("sec-fetch-site", "same-origin")];
+    for path in ["/-/events", "/-/assets/status.js", "/-/openapi.json", "/-/postman_collection.json"] {
+        for foreign in [link, frame, script, origin, cross] {
+            expect_all(&guard(), &[("GET", path, foreign, no)]);
+        }
+        expect_all(&guard(), &[("GET", path, own, PASS), ("GET", path, &[], PASS)]);
+    }
     let rebound = head("GET", "/", &[link, &[("host", "evil.example")]].concat());
     assert_eq!(verdict(&guard(), &loopback(), &rebound), Err(problem::HOST_NOT_ALLOWED));
 }
