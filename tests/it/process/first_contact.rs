@@ -182,7 +182,11 @@ async fn it_listens_soon_after_its_start() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_needs_nothing_and_says_what_to_try() {
-    let demo = airbyte_proxy("demo --listen 127.0.0.1:0 --token-lifetime 10s").start().await;
+    let demo = airbyte_proxy("demo --listen 127.0.0.1:0 --token-lifetime 10s")
+        .env("AIRBYTE_PROXY_NAME", "stage 2")
+        .start()
+        .await;
+    demo.said("airbyte-proxy demo \"stage 2\": a simulated Airbyte").await;
     let curl = demo.said("    curl http://127.0.0.1:").await;
     let url = curl.trim().strip_prefix("curl ").expect("a line to try").to_owned();
     assert_eq!(url, demo.url("/v1/workspaces"));
