@@ -47,6 +47,14 @@ function markCurrent() {
   }
 }
 
+/** Turns the list, and not the page, to the current operation, unless it is seen. */
+function lead() {
+  const [list, link] = [document.querySelector(".operations"), document.querySelector(".operations [aria-current]")];
+  if (link === null) return;
+  const top = link.offsetTop - list.scrollTop;
+  if (top < 0 || top > list.clientHeight - 120) list.scrollTop = link.offsetTop - list.clientHeight / 2;
+}
+
 // --- asking first
 
 /** What the request takes away or changes, if it does. */
@@ -199,7 +207,7 @@ function show(operation) {
 function route() {
   const wanted = operations().find((one) => one.id === location.hash.slice(1));
   markCurrent();
-  document.querySelector(".operations [aria-current]")?.scrollIntoView({ block: "nearest" });
+  lead();
   if (wanted) return show(wanted);
   if (location.hash === "#main") return;
   $("operation").hidden = true;

@@ -64,9 +64,7 @@ impl Script {
         let mut line = String::new();
         let read = timeout(PATIENCE, self.said.read_line(&mut line)).await;
         read.expect("it asks in time").expect("it speaks");
-        if line.trim() != what {
-            panic!("{line:?} instead of {what:?}: {}", self.complaint().await);
-        }
+        assert!(line.trim() == what, "{line:?} instead of {what:?}: {}", self.complaint().await);
     }
 
     /// `what` has been done.
