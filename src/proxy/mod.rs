@@ -22,6 +22,7 @@ mod target;
 mod token_endpoint;
 pub mod upstream;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ use self::cors::Cors;
 pub use self::labels::labels;
 use self::lists::{Asked, Begun, Here, Lists};
 pub use self::probes::Probes;
-use self::rate::{Rate, TooFast};
+use self::rate::{Rate, Turns};
 use self::replay::{Budget, Source};
 use self::request_id::REQUEST_ID;
 use self::upstream::{Origin, Outgoing, SetupError};
@@ -47,7 +48,7 @@ use crate::control::Control;
 use crate::guard::{Api, Guard, Route};
 use crate::outbound::Outbound;
 use crate::problem::{self, Problem};
-use crate::server::{Handler, Peer};
+use crate::server::{Handler, Panicked, Peer, caught};
 use crate::telemetry::metrics::{Metrics, Shard};
 use crate::token::TokenHandle;
 
@@ -91,7 +92,7 @@ impl Default for Config {
 #[derive(Debug)]
 pub struct Shared {
     admission: Arc<Admission>,
-    rate: Rate,
+    rate: Arc<Rate>,
     budget: Arc<Budget>,
     tokens: TokenHandle,
     guard: Guard,
@@ -124,7 +125,7 @@ impl Shared {
                 config.max_per_client,
                 metrics.in_flight(),
             )),
-            rate: Rate::new(config.rate, config.rate_per_client),
+            rate: Arc::new(Rate::new(config.rate, config.rate_per_client)),
             budget: Arc::new(Budget::new(config.replay_limit, config.replay_total)),
             tokens,
             guard,
@@ -217,8 +218,10 @@ impl Proxy {
         }
         let caller = Caller::of(peer, admitted.client.as_ref());
         let Shared { admission, rate, tokens, .. } = &*self.shared;
+        let mut turns = None;
         if rate.is_on() {
-            rate.take(caller.as_ref(), tokens.now()).map_err(too_fast)?;
+            rate.take(caller.as_ref(), tokens.now())?;
+            turns = Some(Turns::new(rate, caller.clone()));
         }
         let permit = admission.admit(caller).map_err(overloaded)?;
         let asked = match api {
@@ -232,7 +235,7 @@ impl Proxy {
             Api::Config => self.config_api.as_ref().unwrap_or(&self.api),
         };
         let request = self.outgoing(head, body, origin, prefix, record.request_id())?;
-        let response = self.forward(origin, request, asked, &here, record).await?;
+        let response = self.forward(origin, request, asked, turns, &here, record).await?;
         Ok((response, Some(permit)))
     }
 
@@ -242,6 +245,7 @@ impl Proxy {
         origin: &Origin,
         mut request: Outgoing,
         asked: Asked,
+        turns: Option<Turns>,
         here: &Here,
         record: &mut Record,
     ) -> Result<Response<Content>, Problem> {
@@ -249,8 +253,7 @@ impl Proxy {
         let answer = match &asked {
             Asked::Nothing(format) => return Ok(lists::nothing(*format)),
             // Boxed, as all that is rare and large: a request takes as much memory as the largest of its ways.
-            Asked::Whole(whole) => match Box::pin(lists.begin(origin, tokens, request, whole, record)).await?
-            {
+            Asked::Whole(whole) => match Box::pin(lists.begin(origin, tokens, request, whole, turns, record)).await? {
                 Begun::Whole(response) => return Ok(response),
                 Begun::Refused(response) => response,
             },
@@ -303,7 +306,9 @@ impl Handler for Proxy {
         let accept = request.headers().get(header::ACCEPT).cloned();
         let cors = Cors::of(&self.shared.guard, request.headers());
         let body = !request.body().is_end_stream();
-        let (mut response, permit) = match self.answer(peer, request, &mut record).await {
+        // Caught here, where the record still is: it tells what the request was, and is counted once.
+        let answered = caught(pin!(self.answer(peer, request, &mut record))).await;
+        let (mut response, permit) = match answered.unwrap_or_else(|Panicked| Err(given_up())) {
             Ok(answered) => answered,
             Err(mut problem) => {
                 record.problem(problem.kind.name);
@@ -324,10 +329,7 @@ impl Handler for Proxy {
     }
 
     fn panicked(&self) -> Response<Answer> {
-        let problem = Problem::new(
-            problem::INTERNAL,
-            "the request was given up because of a bug; others are not affected",
-        );
+        let problem = given_up();
         let mut record = Record::start(&Method::default(), &HeaderMap::new(), &self.shard);
         record.problem(problem.kind.name);
         record.answered(problem.kind.status);
@@ -351,14 +353,8 @@ fn no_content() -> Response<Content> {
     response
 }
 
-fn too_fast(limit: TooFast) -> Problem {
-    let (detail, wait) = match limit {
-        TooFast::All(wait) => ("more requests a second than limits.rate allows", wait),
-        TooFast::Client(wait) => {
-            ("more requests of this client a second than limits.rate_per_client allows", wait)
-        }
-    };
-    Problem::new(problem::RATE_LIMITED, detail).retry_after(wait)
+fn given_up() -> Problem {
+    Problem::new(problem::INTERNAL, "the request was given up because of a bug; others are not affected")
 }
 
 fn overloaded(full: Full) -> Problem {

@@ -103,10 +103,7 @@ async fn answer<H: Handler>(
     // Boxed: handling is by far the largest part of a connection, which is idle most of the time; and each function that
     // it passes through on its way would move all of it.
     let handled = caught(Box::pin(client.handler.handle(&client.peer, request))).await;
-    let mut response = handled.unwrap_or_else(|Panicked| {
-        tracing::error!("handling a request panicked; it is answered with 500");
-        client.handler.panicked()
-    });
+    let mut response = handled.unwrap_or_else(|Panicked| client.handler.panicked());
     if version < Version::HTTP_11 || roster.is_draining() {
         // RFC 9112 §9.3: nothing between us and a client of 1.0 need know what `keep-alive` means.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -118,15 +115,19 @@ async fn answer<H: Handler>(
     Ok(response.map(|body| Answering { body, _answered: answered }))
 }
 
-struct Panicked;
+/// There is no answer, and somebody has to give one.
+pub(crate) struct Panicked;
 
 /// Runs `future`; a panic in it is an error here, and what it says stays with the panic hook.
-async fn caught<F: Future + Unpin>(mut future: F) -> Result<F::Output, Panicked> {
+pub(crate) async fn caught<F: Future + Unpin>(mut future: F) -> Result<F::Output, Panicked> {
     poll_fn(|cx: &mut Context<'_>| {
         // Nothing that the future holds is looked at after a panic: it is only dropped.
         match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut future).poll(cx))) {
             Ok(polled) => polled.map(Ok),
-            Err(_) => Poll::Ready(Err(Panicked)),
+            Err(_) => {
+                tracing::error!("handling a request panicked; it is answered with 500");
+                Poll::Ready(Err(Panicked))
+            }
         }
     })
     .await

@@ -33,6 +33,7 @@ mod tests;
 mod worker;
 
 pub use bind::{BindError, Bound, bind, bind_or};
+pub(crate) use connection::{Panicked, caught};
 pub use passed::Passed;
 pub use stop::{Drained, Outcome, Stop};
 
@@ -142,6 +143,7 @@ pub trait Handler: Clone + Send + Sync + 'static {
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 
-    /// What the caller of a request gets whose handling panicked: a 500 in the format of all other problems.
+    /// What the caller of a request gets whose handling panicked: a 500 in the format of all other problems. The last
+    /// resort: a handler that keeps account of its requests catches what it can itself.
     fn panicked(&self) -> Response<Self::Body>;
 }

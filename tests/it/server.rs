@@ -1,4 +1,4 @@
-//! The composition as a whole: tasks that fall, and what it must not ask.
+//! The composition as a whole: tasks that fall, requests that do, and what it must not ask.
 
 use std::sync::Arc;
 
@@ -6,12 +6,18 @@ use airbyte_proxy::airbyte::BaseUrl;
 use airbyte_proxy::app::App;
 use airbyte_proxy::clock::Clock;
 use airbyte_proxy::config::{CeilingFile, Environment, Flags, Loaded, load_below};
+use airbyte_proxy::control::{About, Control, ControlState, End, Readiness, TokenLife};
 use airbyte_proxy::demo::{ApiFault, Gate, Options, Simulator};
-use airbyte_proxy::server::{Listen, Stop};
+use airbyte_proxy::guard::Guard;
+use airbyte_proxy::outbound::{Outbound, OutboundProxy};
+use airbyte_proxy::proxy::{self, Proxy, Shared};
+use airbyte_proxy::server::{self, Listen, Stop};
+use airbyte_proxy::telemetry::metrics::{self, Format, Metrics};
 use http::{Method, StatusCode};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::harness::daemon::try_got;
+use crate::harness::daemon::{self, try_got};
 use crate::harness::process::{SOON, airbyte, client, free_port};
 
 fn loaded(airbyte: &Simulator) -> Loaded {
@@ -97,4 +103,70 @@ async fn an_address_that_turns_out_to_be_its_own_is_nothing_to_ask() {
         assert_eq!(refused.to_string(), told);
         assert!(refused.is_configuration());
     }
+}
+
+/// State of the control routes with a bug in it.
+struct Buggy;
+
+impl ControlState for Buggy {
+    fn readiness(&self) -> Readiness {
+        panic!("a bug")
+    }
+
+    fn public_url(&self) -> Option<&BaseUrl> {
+        None
+    }
+
+    fn metrics(&self, _: Format) -> String {
+        String::new()
+    }
+
+    fn about(&self) -> &About {
+        panic!("a bug")
+    }
+
+    fn token(&self) -> TokenLife {
+        TokenLife::default()
+    }
+
+    fn end(&self) -> End {
+        Box::pin(std::future::pending())
+    }
+
+    fn quit(&self) -> bool {
+        false
+    }
+}
+
+/// It was counted as a caller that left (499), and as an answer to nothing that is known (500).
+#[tokio::test]
+async fn a_request_whose_handling_panics_is_counted_once_and_as_what_it_was() {
+    let daemon = daemon::daemon("http://localhost:9/v1").await;
+    let settings = daemon::settings("http://localhost:9/v1");
+    let guard = Guard::new(settings.guard, None);
+    let metrics = Arc::new(Metrics::new(proxy::labels(&guard), Clock::system().now()));
+    let (tokens, control) = (daemon.tokens.clone(), Control::new(Buggy));
+    let shared = Shared::new(&settings.proxy, tokens, guard, control, Arc::clone(&metrics));
+    let outbound = Outbound::new(&[], None, &OutboundProxy::None).expect("outbound");
+    let (_told, resumed) = watch::channel(0);
+    let proxy = Proxy::new(Arc::new(shared), &settings.upstream, &outbound, &resumed).expect("a proxy");
+    let listen = vec![Listen::Tcp(([127, 0, 0, 1], 0).into())];
+    let bound = server::bind(&server::Config { listen, ..server::Config::default() }).await.expect("a port");
+    let Some(&Listen::Tcp(at)) = bound.addresses().first() else { panic!("an address") };
+    let stop = Stop::new();
+    let serving = tokio::spawn(bound.serve(move |_| proxy.clone(), stop.clone()));
+
+    let request =
+        client().request(Method::GET, format!("http://{at}/-/ready")).header("x-request-id", "mine");
+    let got = try_got(request).await.expect("an answer");
+    assert_eq!(got.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!((got.problem().as_str(), got.header("x-request-id")), ("internal", Some("mine")));
+
+    stop.drain();
+    let _ = timeout(SOON, serving).await.expect("it ends").expect("no panic");
+    let report = metrics.report(Format::Plain, &metrics::Token::default());
+    let counted: Vec<&str> =
+        report.lines().filter(|line| line.starts_with("airbyte_proxy_requests_total{")).collect();
+    let once = r#"airbyte_proxy_requests_total{method="GET",route="/-/",status="5xx",answered_by="proxy"} 1"#;
+    assert_eq!(counted, [once]);
 }

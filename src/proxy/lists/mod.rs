@@ -30,6 +30,7 @@ use self::pages::Pages;
 pub(super) use self::whole::{Begun, Rest, nothing};
 use super::access::Record;
 use super::answer::Content;
+use super::rate::Turns;
 use super::upstream::{Origin, Outgoing, Relay};
 use crate::airbyte::BaseUrl;
 use crate::problem::Problem;
@@ -102,13 +103,14 @@ impl Lists {
         mended.map_err(ReadError::into_problem)
     }
 
-    /// Begins a whole list, of which `request` is the first draft.
+    /// Begins a whole list, of which `request` is the first draft. Its further pages take `turns`.
     pub(super) async fn begin(
         &self,
         origin: &Origin,
         tokens: &TokenHandle,
         mut request: Outgoing,
         asked: &Whole,
+        turns: Option<Turns>,
         record: &mut Record,
     ) -> Result<Begun, Problem> {
         prepare(&mut request.headers);
@@ -131,6 +133,7 @@ impl Lists {
             query: asked.query.clone(),
             list: asked.list,
             slots: Arc::clone(&self.slots),
+            turns,
             first_pause: self.config.retry_pause,
         };
         whole::begin(pages, asked, self.config.pages_ahead, record).await

@@ -16,6 +16,7 @@ use crate::airbyte::lists::{List, MOST_ROWS};
 use crate::outbound::retry_after;
 use crate::problem::{self, Problem};
 use crate::proxy::authorize;
+use crate::proxy::rate::Turns;
 use crate::proxy::replay::Source;
 use crate::proxy::upstream::{Origin, Outgoing, Relay};
 use crate::token::TokenHandle;
@@ -38,6 +39,8 @@ pub(in crate::proxy) struct Pages {
     pub(super) list: List,
     /// What all walks together may ask for at the same time.
     pub(super) slots: Arc<Semaphore>,
+    /// Where requests a second are limited. The first page needs none: the request for the list has had one.
+    pub(super) turns: Option<Turns>,
     pub(super) first_pause: Duration,
 }
 
@@ -95,6 +98,10 @@ impl Pages {
     async fn attempt(&self, offset: u64) -> Result<RowPage, PageError> {
         let request = self.request(offset).map_err(PageError::NoAnswer)?;
         let _slot = self.slot().await;
+        if let Some(turns) = &self.turns {
+            let turn = turns.next(|| self.tokens.now()).await;
+            turn.map_err(|too_fast| PageError::NoAnswer(too_fast.into()))?;
+        }
         let sent = authorize::send(&self.origin, &self.tokens, &request).await;
         let (head, relay) = sent.map_err(PageError::NoAnswer)?.response.into_parts();
         self.read(head, relay).await

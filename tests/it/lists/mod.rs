@@ -3,6 +3,7 @@
 mod failures;
 mod large;
 mod links;
+mod polite;
 mod reference;
 mod walk;
 
