@@ -28,6 +28,7 @@
 //! * `simulator`: the simulated Airbyte against its real clients
 //! * `slow`: clients that take their time
 //! * `systemd`: sockets that are passed, what a supervisor is told, the units, and all of it under a real systemd
+//! * `terminal`: the first minutes as a person has them
 //! * `vectors`: the guard, by bytes on a socket of the built binary
 
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests are not seen as tests by the lints")]
@@ -63,4 +64,5 @@ mod server;
 mod simulator;
 mod slow;
 mod systemd;
+mod terminal;
 mod vectors;
