@@ -24,13 +24,14 @@ pub(crate) struct Options {
 }
 
 /// The modes, each with what it shows.
-pub(crate) const MODES: [(&str, &str); 6] = [
+pub(crate) const MODES: [(&str, &str); 7] = [
     ("table", "CPU, throughput, latency and memory, by connections, bodies and protocols"),
     ("cold", "the first request after start and after a pause, in round trips"),
     ("refresh", "latency while tokens are renewed and while they are not"),
     ("idle", "memory, wake-ups and size at rest, and memory per idle client"),
     ("streams", "256 slow answers at the same time"),
     ("scale", "two workers against one at equal load"),
+    ("scrape", "full load while the metrics are asked for and while they are not"),
 ];
 
 const LONG: &str = "\

@@ -189,7 +189,7 @@ fn lines(log: &PathBuf) -> u64 {
 }
 
 /// Whether `target` is answered with 200; without one, whether anybody listens.
-async fn answers(addr: SocketAddr, target: Option<&str>) -> Result<()> {
+pub(crate) async fn answers(addr: SocketAddr, target: Option<&str>) -> Result<()> {
     let mut stream = TcpStream::connect(addr).await?;
     let Some(target) = target else { return Ok(()) };
     let head =

@@ -4,6 +4,7 @@ mod cold;
 mod idle;
 mod refresh;
 mod scale;
+mod scrape;
 mod streams;
 mod table;
 
@@ -19,6 +20,7 @@ pub(crate) async fn run(mode: &str, bench: &Bench) -> Result<Vec<Table>> {
         "idle" => idle::run(bench).await,
         "streams" => streams::run(bench).await,
         "scale" => scale::run(bench).await,
+        "scrape" => scrape::run(bench).await,
         _ => table::run(bench).await,
     }
 }
