@@ -216,11 +216,16 @@ fn end(path: &Path, written: &Written, loaded: &Loaded, flags: &Flags, env: &Env
         {
             format!("http://{address}")
         }
-        _ => "http://localhost:8484".to_owned(),
+        // Set by a variable, or nowhere: all of loopback, where nothing is said.
+        Some(crate::server::Listen::Tcp(address)) if !address.ip().is_loopback() => {
+            format!("http://{address}")
+        }
+        Some(crate::server::Listen::Tcp(address)) => format!("http://localhost:{}", address.port()),
+        None => "http://localhost:8484".to_owned(),
     };
     output::stdout(&format!(
         "written: {}\nsecret:  {}\n\nStart the proxy:\n    airbyte-proxy{named}\nand ask it, in another \
-         terminal:\n    curl {at}/v1/workspaces",
+         terminal:\n    curl {at}/v1/workspaces\nOr give one command a proxy of its own:\n    airbyte-proxy run{named} -- COMMAND",
         path.display(),
         written.secret
     ));

@@ -105,6 +105,8 @@ Start the proxy:
     airbyte-proxy
 and ask it, in another terminal:
     curl http://localhost:8484/v1/workspaces
+Or give one command a proxy of its own:
+    airbyte-proxy run -- COMMAND
 ended with 0
 ",
         config = config.display(),
@@ -134,7 +136,7 @@ async fn a_wrong_pair_may_be_typed_again_and_a_slip_in_the_url_too() {
     let transcript = conversation(home.path(), PATH, &turns).await;
     assert!(transcript.contains("  scheme must be http or https, found \"ftp\"\n"), "{transcript}");
     assert!(transcript.contains("wrong: the client id or the client secret is wrong:"), "{transcript}");
-    assert!(transcript.ends_with("/v1/workspaces\nended with 0\n"), "{transcript}");
+    assert!(transcript.ends_with("    airbyte-proxy run -- COMMAND\nended with 0\n"), "{transcript}");
     assert!(!transcript.contains("not-the-one") && !transcript.contains(secret.expose()), "{transcript}");
     runs(home.path(), "").await;
 }

@@ -8,6 +8,7 @@
 
 mod broken;
 mod init;
+mod keyring;
 mod report;
 
 use airbyte_proxy::demo::Simulator;

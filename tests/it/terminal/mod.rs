@@ -46,7 +46,9 @@ fn steady(word: &str) -> Option<&'static str> {
     if word.strip_prefix("^C").is_some_and(is_time) {
         return Some("^C09:30:00");
     }
-    let number = |name: &str| word.strip_prefix(name).is_some_and(|value| value.starts_with(|c: char| c.is_ascii_digit()));
+    let number = |name: &str| {
+        word.strip_prefix(name).is_some_and(|value| value.starts_with(|c: char| c.is_ascii_digit()))
+    };
     [("duration_ms=", "duration_ms=31.4"), ("upstream_ms=", "upstream_ms=31.2")]
         .into_iter()
         .find_map(|(name, instead)| number(name).then_some(instead))
@@ -89,7 +91,8 @@ async fn the_first_minutes_in_a_terminal_are_as_they_were_read_last() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/terminal/script.py");
     std::fs::copy(script, home.join("script.py")).expect("copied");
     let programs = [Path::new(env!("CARGO_BIN_EXE_airbyte-proxy")), Path::new(&python)];
-    let terminal = Terminal::start(home, &programs, &[("AIRBYTE_PROXY_LISTEN", &format!("127.0.0.1:{port}"))]);
+    let terminal =
+        Terminal::start(home, &programs, &[("AIRBYTE_PROXY_LISTEN", &format!("127.0.0.1:{port}"))]);
 
     let first = terminal.window().await;
     init(&first, &airbyte, &address).await;
@@ -116,6 +119,9 @@ async fn the_first_minutes_in_a_terminal_are_as_they_were_read_last() {
     );
     assert!(!shown.contains(airbyte.client_secret().expose()), "the secret is shown");
     let tokens = airbyte.handle().tokens();
-    assert!(!tokens.is_empty() && tokens.iter().all(|token| !shown.contains(token.expose())), "a token is shown");
+    assert!(
+        !tokens.is_empty() && tokens.iter().all(|token| !shown.contains(token.expose())),
+        "a token is shown"
+    );
     snapbox::assert_data_eq!(shown, snapbox::file!["../../../docs/first-minutes.txt"].raw());
 }
