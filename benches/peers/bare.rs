@@ -99,13 +99,12 @@ impl Relay {
     async fn by_connection(&self, mut request: Request<Incoming>) -> Result<Response<Back>> {
         request.headers_mut().insert(header::HOST, self.host.clone());
         let idle = self.idle.borrow_mut().pop();
-        let mut sender = match idle {
-            Some(sender) => sender,
-            None => {
-                let (sender, connection) = http1::handshake(self.dial().await?).await?;
-                tokio::task::spawn_local(connection);
-                sender
-            }
+        let mut sender = if let Some(sender) = idle {
+            sender
+        } else {
+            let (sender, connection) = http1::handshake(self.dial().await?).await?;
+            tokio::task::spawn_local(connection);
+            sender
         };
         sender.ready().await?;
         let (head, incoming) = sender.send_request(request).await?.into_parts();

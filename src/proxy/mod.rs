@@ -253,10 +253,12 @@ impl Proxy {
         let answer = match &asked {
             Asked::Nothing(format) => return Ok(lists::nothing(*format)),
             // Boxed, as all that is rare and large: a request takes as much memory as the largest of its ways.
-            Asked::Whole(whole) => match Box::pin(lists.begin(origin, tokens, request, whole, turns, record)).await? {
-                Begun::Whole(response) => return Ok(response),
-                Begun::Refused(response) => response,
-            },
+            Asked::Whole(whole) => {
+                match Box::pin(lists.begin(origin, tokens, request, whole, turns, record)).await? {
+                    Begun::Whole(response) => return Ok(response),
+                    Begun::Refused(response) => response,
+                }
+            }
             Asked::Page(_) | Asked::Other => {
                 if let Asked::Page(_) = &asked {
                     lists::prepare(&mut request.headers);

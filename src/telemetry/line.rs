@@ -305,7 +305,7 @@ impl fmt::Write for Escaped<'_> {
 
 fn escaped(out: &mut String, text: &str, escape: fn(&mut String, char) -> bool) {
     // Nearly everything is of this kind. Looked at to its end, since that can be done many bytes at a time.
-    let plain = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
     if text.bytes().fold(true, |all, byte| all & plain(byte)) {
         out.push_str(text);
         return;

@@ -125,6 +125,10 @@ impl ControlState for Buggy {
         panic!("a bug")
     }
 
+    fn denied(&self, _: Option<&str>) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
     fn token(&self) -> TokenLife {
         TokenLife::default()
     }

@@ -99,7 +99,9 @@ async fn all_of(page: &str) -> usize {
     let mut run = 0;
     for command in commands(&text).iter().filter(|command| is_run(command)) {
         let line = filled_in(command, &airbyte, &at, connection);
-        let typed = typed(&line, &airbyte, &at).within(folder.path()).env("PROXY", proxy.pid().to_string());
+        let typed = typed(&line, &airbyte, &at)
+            .within(folder.path())
+            .env("PROXY", proxy.pid().as_raw_nonzero().to_string());
         let ended = typed.run().await;
         assert_eq!(ended.code, Some(0), "{page}: {command}\n{}{}", ended.stdout, ended.stderr);
         run += 1;

@@ -206,8 +206,7 @@ impl Process {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("a process");
-        kill_process(pid, signal).expect("sent");
+        kill_process(self.pid(), signal).expect("sent");
     }
 
     /// The first line of standard error with `words` in it, as soon as there is one.
@@ -222,7 +221,7 @@ impl Process {
 
     /// The most memory it has ever had, in KiB (proc(5): `VmHWM`).
     pub(crate) fn peak_memory(&self) -> u64 {
-        let status = format!("/proc/{}/status", self.pid());
+        let status = format!("/proc/{}/status", self.pid().as_raw_nonzero());
         let status = std::fs::read_to_string(status).expect("Linux");
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
         peak.trim().trim_end_matches(" kB").parse().expect("a number")

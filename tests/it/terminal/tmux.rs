@@ -98,7 +98,7 @@ impl Window<'_> {
     /// Everything since it was opened.
     pub(super) async fn all(&self) -> String {
         let text = self.terminal.tmux(&["capture-pane", "-p", "-J", "-S", "-", "-t", &self.name]).await;
-        text.trim_end().lines().map(|line| format!("{}\n", line.trim_end())).collect()
+        text.trim_end().lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
     }
 
     /// Waits until these words are there.
@@ -117,8 +117,7 @@ impl Window<'_> {
                 sleep(Duration::from_millis(50)).await;
             }
         };
-        if timeout(PATIENCE, seen).await.is_err() {
-            panic!("there never is {what}:\n{}", self.all().await);
-        }
+        let ended = timeout(PATIENCE, seen).await;
+        assert!(ended.is_ok(), "there never is {what}:\n{}", self.all().await);
     }
 }
