@@ -4,17 +4,17 @@
 //! takes nothing from us) in the middle of something, and is judged by progress when it fires, not moved on every
 //! byte. So is the idle time between requests: its timer stays where it is while requests come.
 
+#![allow(clippy::disallowed_types, reason = "a timer is set by the clock that it runs by")]
+
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
-
-use crate::clock::Stopwatch;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// How long a client that has sent its end of stream in the middle of an exchange may still be waiting for the answer.
 ///
@@ -42,6 +42,9 @@ pub(super) struct Progress {
     cut: AtomicBool,
     /// Whether the last request had a body, which may not have come to its end yet.
     upload: AtomicBool,
+    /// The client's end of stream is held back until the request is answered; then somebody has to look again.
+    held_back: AtomicBool,
+    waiting: Mutex<Option<Waker>>,
 }
 
 /// Nothing of the next request has been seen.
@@ -63,6 +66,16 @@ impl Progress {
     /// What remains of an upload after that is on the deadline of a head, but is given it anew while it moves.
     pub(super) fn answered(&self) {
         self.step.store(WAITING, Ordering::Relaxed);
+        if self.held_back.swap(false, Ordering::Relaxed)
+            && let Some(waker) = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
+            waker.wake();
+        }
+    }
+
+    fn hold_back(&self, cx: &Context<'_>) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        self.held_back.store(true, Ordering::Relaxed);
     }
 
     /// Whether a request is being answered.
@@ -103,8 +116,8 @@ pub(super) struct Watched<S> {
     read: usize,
     /// Bytes the client has taken; wraps.
     written: usize,
-    /// Since when nothing of the next request has come.
-    quiet: Option<Stopwatch>,
+    /// By when something of the next request must come.
+    idle_ends: Option<Instant>,
     idle: Option<Pin<Box<Sleep>>>,
     head: Option<Patience>,
     stall: Option<Patience>,
@@ -144,7 +157,7 @@ impl<S> Watched<S> {
             deadlines,
             read: 0,
             written: 0,
-            quiet: None,
+            idle_ends: None,
             idle: None,
             head: None,
             stall: None,
@@ -173,26 +186,25 @@ impl<S> Watched<S> {
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.head = None;
         let Some(limit) = self.deadlines.idle else { return Poll::Pending };
-        let quiet = *self.quiet.get_or_insert_with(Stopwatch::start);
+        let ends = *self.idle_ends.get_or_insert_with(|| Instant::now() + limit);
         let set = self.idle.is_some();
-        let timer = self.idle.get_or_insert_with(|| Box::pin(sleep(limit)));
+        let timer = self.idle.get_or_insert_with(|| Box::pin(sleep_until(ends)));
         // One that is set will wake this task, which is the only one that comes here.
-        while !set || timer.is_elapsed() {
-            ready!(timer.as_mut().poll(cx));
-            let left = limit.saturating_sub(quiet.elapsed());
-            if left.is_zero() {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            timer.set(sleep(left));
-            ready!(timer.as_mut().poll(cx));
+        if set && !timer.is_elapsed() {
+            return Poll::Pending;
         }
-        Poll::Pending
+        if timer.deadline() < ends {
+            timer.as_mut().reset(ends);
+        }
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// The client will send nothing more.
     fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.progress.is_busy() {
             let written = self.written;
+            self.progress.hold_back(cx);
             let patience = self.half_closed.get_or_insert_with(|| Patience::new(HALF_CLOSE_GRACE, written));
             ready!(patience.poll_gone(cx, HALF_CLOSE_GRACE, written));
         }
@@ -208,6 +220,7 @@ impl<S> Watched<S> {
         match taken {
             Poll::Ready(Ok(n)) => {
                 self.written = self.written.wrapping_add(n);
+                self.idle_ends = None;
                 Poll::Ready(Ok(n))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -256,7 +269,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
                 this.read = this.read.wrapping_add(buffer.filled().len() - before);
                 if this.progress.get() == WAITING {
                     this.progress.step.store(HEAD, Ordering::Relaxed);
-                    this.quiet = None;
+                    this.idle_ends = None;
                     this.head = None;
                 }
                 Poll::Ready(Ok(()))
@@ -303,7 +316,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
+        if this.progress.get() == WAITING {
+            // The answer is out. Nobody may read until something comes, so that it is idle begins to count here. When
+            // its time is over, whoever reads next learns it.
+            let _ = this.poll_idle(cx);
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -64,6 +64,20 @@ async fn a_silent_connection_ends_after_the_idle_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_idle_time_counts_from_the_last_answer() {
+    let (_stage, actor) = Stage::new();
+    let (mut client, served) = connection(actor, &config());
+    for _ in 0..3 {
+        client.get("/").await;
+        client.until("ok").await;
+        sleep(50 * SECOND).await;
+    }
+    sleep(24 * SECOND).await;
+    assert!(!served.is_finished(), "74 s after the last answer");
+    timeout(2 * SECOND, served).await.expect("ended").expect("no panic");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_answer_is_not_a_slow_client() {
     let (mut stage, actor) = Stage::new();
     let (mut client, _served) = connection(actor, &config());
