@@ -122,14 +122,11 @@ pub(crate) struct Panicked;
 pub(crate) async fn caught<F: Future + Unpin>(mut future: F) -> Result<F::Output, Panicked> {
     poll_fn(|cx: &mut Context<'_>| {
         // Nothing that the future holds is looked at after a panic: it is only dropped.
-        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut future).poll(cx)));
-        polled.map_or_else(
-            |_| {
-                tracing::error!("handling a request panicked; it is answered with 500");
-                Poll::Ready(Err(Panicked))
-            },
-            |polled| polled.map(Ok),
-        )
+        if let Ok(polled) = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut future).poll(cx))) {
+            return polled.map(Ok);
+        }
+        tracing::error!("handling a request panicked; it is answered with 500");
+        Poll::Ready(Err(Panicked))
     })
     .await
 }

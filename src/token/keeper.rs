@@ -226,5 +226,5 @@ fn log(note: &Note) {
 }
 
 #[cfg(test)]
-#[path = "keeper_tests.rs"]
+#[path = "keeper_tests/mod.rs"]
 mod tests;

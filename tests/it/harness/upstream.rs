@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
@@ -87,7 +87,7 @@ impl Upstream {
         F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
         R: Future<Output = Response<Body>> + Send + 'static,
     {
-        let listener = listener();
+        let listener = listener().await;
         let addr = listener.local_addr().expect("bound");
         let connections = Arc::new(AtomicUsize::new(0));
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -148,10 +148,10 @@ impl Upstream {
 
 /// The kernel holds 128 connections that nobody has accepted yet where nothing is said, and refuses to notice the next
 /// ones for seconds. An upstream that shares a thread with hundreds of clients needs more.
-fn listener() -> TcpListener {
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
-    socket.listen(4096).expect("listening")
+async fn listener() -> TcpListener {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    rustix::net::listen(&listener, 4096).expect("listening");
+    listener
 }
 
 async fn serve<S>(speaks: Speaks, tcp: TcpStream, service: S)

@@ -98,7 +98,8 @@ impl Window<'_> {
     /// Everything since it was opened.
     pub(super) async fn all(&self) -> String {
         let text = self.terminal.tmux(&["capture-pane", "-p", "-J", "-S", "-", "-t", &self.name]).await;
-        text.trim_end().lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
+        let lines: Vec<_> = text.trim_end().lines().map(str::trim_end).collect();
+        lines.join("\n") + "\n"
     }
 
     /// Waits until these words are there.
@@ -117,7 +118,7 @@ impl Window<'_> {
                 sleep(Duration::from_millis(50)).await;
             }
         };
-        let ended = timeout(PATIENCE, seen).await;
-        assert!(ended.is_ok(), "there never is {what}:\n{}", self.all().await);
+        let seen = timeout(PATIENCE, seen).await.is_ok();
+        assert!(seen, "there never is {what}:\n{}", self.all().await);
     }
 }

@@ -2,11 +2,13 @@
 //! upstream saw of it.
 //!
 //! * `callers`: host names, origins, and who may read an answer
-//! * `requests`: request lines, fields and bodies that have two readings
+//! * `requests`: request lines and fields that have two readings
+//! * `bodies`: where a body ends
 //! * `limits`: sizes, times, numbers
 //! * `framing`: how a body that passes is framed on its way to upstream
 
 pub(crate) mod binary;
+mod bodies;
 mod callers;
 mod framing;
 mod limits;

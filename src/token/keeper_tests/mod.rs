@@ -1,195 +1,17 @@
 //! The keeper and the handle together: a clock moved by hand, a minter that follows a script, no sleeps.
 
-use std::collections::VecDeque;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod fixture;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet, yield_now};
+use tokio::task::{JoinSet, yield_now};
 
-use crate::clock::{Clock, Hand, Jitter};
-use crate::secret::{AccessToken, ClientCredentials, Secret};
-use crate::token::{
-    Config, Failure, FailureKind, Grant, Health, Keeper, Lease, Minter, Outcome, TokenHandle, Unavailable,
-    Why,
+use self::fixture::{
+    DOWN, Fixture, Scripted, TELLTALE, credentials, gate, generation, grant, poll_once, settle, soon,
 };
-
-/// Part of every token and secret, and of nothing else.
-const TELLTALE: &str = "tell-tale";
-const DOWN: Scripted = Scripted::Fails(FailureKind::Transient);
-
-enum Scripted {
-    /// A token of this many seconds.
-    Grants(u64),
-    Fails(FailureKind),
-    /// Whatever comes through the gate.
-    Waits(oneshot::Receiver<Outcome>),
-    /// In the middle of the request.
-    Panics,
-    /// Before there is a request.
-    PanicsAtOnce,
-}
-
-/// Answers one call after another. One call too many fails the test.
-struct Script {
-    answers: Mutex<VecDeque<Scripted>>,
-    used: Mutex<Vec<String>>,
-    calls: watch::Sender<usize>,
-    unexpected: AtomicUsize,
-}
-
-impl Minter for Script {
-    fn mint(&self, credentials: Arc<ClientCredentials>) -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
-        self.used.lock().unwrap().push(credentials.client_id.clone());
-        let call = self.used.lock().unwrap().len();
-        let answer = self.answers.lock().unwrap().pop_front();
-        self.calls.send_replace(call);
-        match answer {
-            Some(Scripted::Grants(seconds)) => Box::pin(async move { Ok(grant(call, seconds)) }),
-            Some(Scripted::Fails(kind)) => Box::pin(async move { Err(failure(kind)) }),
-            Some(Scripted::Waits(gate)) => Box::pin(async move { gate.await.expect("the gate opens") }),
-            Some(Scripted::Panics) => Box::pin(async { panic!("in the script") }),
-            Some(Scripted::PanicsAtOnce) => panic!("in the script"),
-            None => {
-                self.unexpected.fetch_add(1, Ordering::Relaxed);
-                panic!("unexpected call number {call}")
-            }
-        }
-    }
-}
-
-fn grant(call: usize, seconds: u64) -> Grant {
-    Grant {
-        token: AccessToken::parse(&format!("{TELLTALE}.{call}")).expect("valid"),
-        expires_in: Some(Duration::from_secs(seconds)),
-        expires_at: None,
-        issued_at: None,
-        date: None,
-    }
-}
-
-fn failure(kind: FailureKind) -> Failure {
-    Failure { kind, retry_after: None, message: "scripted".to_owned() }
-}
-
-fn credentials(id: &str) -> ClientCredentials {
-    ClientCredentials { client_id: id.to_owned(), client_secret: Secret::new(format!("{TELLTALE}-{id}")) }
-}
-
-struct Fixture {
-    handle: TokenHandle,
-    hand: Hand,
-    minter: Arc<Script>,
-    resumed: watch::Receiver<u64>,
-    keeper: JoinHandle<()>,
-}
-
-impl Fixture {
-    fn without_credentials(script: impl IntoIterator<Item = Scripted>) -> Self {
-        let (clock, hand) = Clock::manual();
-        let minter = Arc::new(Script {
-            answers: Mutex::new(script.into_iter().collect()),
-            used: Mutex::default(),
-            calls: watch::Sender::new(0),
-            unexpected: AtomicUsize::new(0),
-        });
-        let (keeper, handle) =
-            Keeper::new(Config::default(), clock, Jitter::seeded(1), Arc::clone(&minter) as Arc<dyn Minter>);
-        let resumed = keeper.resumed();
-        Self { handle, hand, minter, resumed, keeper: tokio::spawn(keeper.run()) }
-    }
-
-    fn new(script: impl IntoIterator<Item = Scripted>) -> Self {
-        let fixture = Self::without_credentials(script);
-        fixture.handle.credentials(credentials("first"));
-        fixture
-    }
-
-    /// With a token of 900 s at hand; after that, the script.
-    async fn ready(script: impl IntoIterator<Item = Scripted>) -> Self {
-        let fixture = Self::new([Scripted::Grants(900)].into_iter().chain(script));
-        assert_eq!(generation(soon(fixture.handle.acquire()).await), Ok(1));
-        fixture
-    }
-
-    /// Time passes, in steps that no keeper takes for a suspend.
-    async fn pass(&self, seconds: u64) {
-        for _ in 0..seconds {
-            self.hand.advance(Duration::from_secs(1));
-            settle().await;
-        }
-    }
-
-    async fn called(&self, times: usize) {
-        let mut calls = self.minter.calls.subscribe();
-        soon(calls.wait_for(|calls| *calls >= times)).await.expect("the minter lives");
-    }
-
-    /// Time passes until the first token is renewed.
-    async fn renewing(&self) {
-        for _ in 0..600 {
-            if self.calls() > 1 {
-                return;
-            }
-            self.pass(1).await;
-        }
-        panic!("not renewed");
-    }
-
-    fn calls(&self) -> usize {
-        *self.minter.calls.borrow()
-    }
-
-    fn health(&self) -> Health {
-        self.handle.status().health
-    }
-
-    /// That many callers at once.
-    fn callers(&self, number: usize) -> JoinSet<Result<Lease, Unavailable>> {
-        let mut callers = JoinSet::new();
-        for _ in 0..number {
-            let handle = self.handle.clone();
-            callers.spawn(async move { handle.acquire().await });
-        }
-        callers
-    }
-}
-
-impl Drop for Fixture {
-    fn drop(&mut self) {
-        self.keeper.abort();
-        if !std::thread::panicking() {
-            assert_eq!(
-                self.minter.unexpected.load(Ordering::Relaxed),
-                0,
-                "calls that the script does not know"
-            );
-        }
-    }
-}
-
-fn generation(answer: Result<Lease, Unavailable>) -> Result<u64, Why> {
-    answer.map(|lease| lease.generation()).map_err(|refusal| refusal.why)
-}
-
-fn gate() -> (oneshot::Sender<Outcome>, Scripted) {
-    let (open, gate) = oneshot::channel();
-    (open, Scripted::Waits(gate))
-}
-
-/// A task that waits for ever fails its test at once: when nothing else can run, tokio's paused clock leaps.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), future).await.expect("somebody waits for ever")
-}
-
-/// Lets every task do what it can: the runtime of these tests has one thread.
-async fn settle() {
-    for _ in 0..32 {
-        yield_now().await;
-    }
-}
+use crate::clock::{Clock, Jitter};
+use crate::token::{Config, FailureKind, Health, Keeper, Why};
 
 #[tokio::test(start_paused = true)]
 async fn hundred_concurrent_callers_share_one_mint() {
@@ -227,16 +49,6 @@ async fn nobody_waits_while_a_live_token_exists_although_the_mint_hangs() {
     fixture.renewing().await;
     let mut at_once = poll_once(fixture.handle.acquire());
     assert_eq!(at_once.take().map(generation), Some(Ok(1)));
-}
-
-/// Polls once.
-fn poll_once<F: Future>(future: F) -> Option<F::Output> {
-    let mut future = std::pin::pin!(future);
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match future.as_mut().poll(&mut context) {
-        std::task::Poll::Ready(output) => Some(output),
-        std::task::Poll::Pending => None,
-    }
 }
 
 #[tokio::test(start_paused = true)]
