@@ -97,11 +97,12 @@ impl Pages {
 
     async fn attempt(&self, offset: u64) -> Result<RowPage, PageError> {
         let request = self.request(offset).map_err(PageError::NoAnswer)?;
-        let _slot = self.slot().await;
+        // Before the slot: whoever waits for its own turn must not keep the others waiting.
         if let Some(turns) = &self.turns {
             let turn = turns.next(|| self.tokens.now()).await;
             turn.map_err(|too_fast| PageError::NoAnswer(too_fast.into()))?;
         }
+        let _slot = self.slot().await;
         let sent = authorize::send(&self.origin, &self.tokens, &request).await;
         let (head, relay) = sent.map_err(PageError::NoAnswer)?.response.into_parts();
         self.read(head, relay).await

@@ -63,16 +63,16 @@ impl Connection {
         freed: &Arc<Notify>,
     ) -> Result<Self, SendError> {
         let h2 = prior_knowledge_h2 || stream.chose_h2();
+        let allowance = stream.allowance();
         if h2 {
             let opened = match stream {
-                Stream::Plain(io) => H2::open(io, MAX_RESPONSE_HEAD, freed).await,
-                Stream::Tls(io) => H2::open(*io, MAX_RESPONSE_HEAD, freed).await,
+                Stream::Plain(io) => H2::open(io, allowance, MAX_RESPONSE_HEAD, freed).await,
+                Stream::Tls(io) => H2::open(*io, allowance, MAX_RESPONSE_HEAD, freed).await,
             };
             let h2 = opened.map_err(|error| SendError::from_h2(&error))?;
             let share = h2.share();
             return Ok(Self::H2(h2, share));
         }
-        let allowance = stream.allowance();
         match stream {
             Stream::Plain(io) => H1::open(TokioIo::new(io), allowance).await,
             Stream::Tls(io) => H1::open(TokioIo::new(*io), allowance).await,
@@ -133,6 +133,15 @@ impl H1 {
 pub(super) enum Received {
     H1(Incoming),
     H2(Streamed),
+}
+
+impl Received {
+    /// Nobody needs what is left of the upload.
+    pub(super) fn end_upload(&self) {
+        if let Self::H2(streamed) = self {
+            streamed.end_upload();
+        }
+    }
 }
 
 impl Body for Received {

@@ -6,7 +6,7 @@
 //! comes gets one of its own.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker, ready};
@@ -19,10 +19,13 @@ use http::{HeaderValue, Method, Request, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use super::connection::Failed;
+use super::socket::Allowance;
 use crate::clock::Stopwatch;
+use crate::proxy::idle::IdleTimer;
 use crate::proxy::replay::Attempt;
 
 /// Finds out that a NAT or VPN has dropped the connection. Seldom enough not to be taken for a flood.
@@ -36,6 +39,8 @@ const STREAM_WINDOW: u32 = 512 * 1024;
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 128;
 /// Of one upload, until upstream takes more.
 const MAX_SEND_BUFFER: usize = 1024 * 1024;
+/// How long an upload waits for upstream to take more of it.
+const NO_ROOM: Duration = Duration::from_secs(600);
 
 /// A connection: clones are the same one.
 #[derive(Debug, Clone)]
@@ -70,7 +75,12 @@ impl Drop for Share {
 
 impl H2 {
     /// Greets the peer, and spawns the task that drives the connection.
-    pub(super) async fn open<I>(io: I, max_head: u32, freed: &Arc<Notify>) -> Result<Self, h2::Error>
+    pub(super) async fn open<I>(
+        io: I,
+        heard: Arc<Allowance>,
+        max_head: u32,
+        freed: &Arc<Notify>,
+    ) -> Result<Self, h2::Error>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -97,7 +107,7 @@ impl H2 {
             tokio::select! {
                 biased;
                 _ = driven => {}
-                () = silent(pings) => {}
+                () = silent(pings, &heard) => {}
             }
         });
         Ok(Self { sender, born, streams, reused: false })
@@ -138,7 +148,8 @@ impl H2 {
         ready.map_err(|error| Failed::of_h2(&error, true, self.reused))?;
         let failed = |error: h2::Error| Failed::of_h2(&error, false, self.reused);
         let (mut answer, stream) = self.sender.send_request(head, whole).map_err(failed)?;
-        let mut upload = (!whole).then(|| Upload { body, stream, chunk: Bytes::new(), last: false });
+        let no_room = IdleTimer::new(NO_ROOM);
+        let mut upload = (!whole).then(|| Upload { body, stream, chunk: Bytes::new(), last: false, no_room });
         let answered = poll_fn(|cx| {
             if upload.as_mut().is_some_and(|upload| Pin::new(upload).poll(cx).is_ready()) {
                 upload = None;
@@ -146,10 +157,16 @@ impl H2 {
             Pin::new(&mut answer).poll(cx)
         });
         let response = answered.await.map_err(failed)?;
-        if let Some(rest) = upload {
-            tokio::spawn(rest);
-        }
-        Ok(Streamed::of(response))
+        // It takes the stream as long as it lasts, also after the answer.
+        let share = upload.is_some().then(|| self.share());
+        let rest = upload.map(|rest| {
+            let going_on = async move {
+                rest.await;
+                drop(share);
+            };
+            tokio::spawn(going_on).abort_handle()
+        });
+        Ok(Streamed::of(response, rest))
     }
 }
 
@@ -158,13 +175,24 @@ fn says_its_length(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::CONNECT)
 }
 
-/// Ends when the peer does not answer.
-async fn silent(pings: Option<PingPong>) {
+/// Ends when the peer says nothing any more. It is asked (PING) when it has said nothing for a while; until it answers,
+/// whatever else it says will do: the answer may be in line behind much that is on its way.
+async fn silent(pings: Option<PingPong>, peer: &Allowance) {
     let Some(mut pings) = pings else { return std::future::pending().await };
     loop {
+        let before = peer.heard();
         sleep(PING_INTERVAL).await;
-        if !matches!(timeout(PING_TIMEOUT, pings.ping(Ping::opaque())).await, Ok(Ok(_))) {
-            return;
+        if peer.heard() != before {
+            continue;
+        }
+        let mut answer = pin!(pings.ping(Ping::opaque()));
+        loop {
+            let before = peer.heard();
+            match timeout(PING_TIMEOUT, answer.as_mut()).await {
+                Ok(Ok(_)) => break,
+                Err(_) if peer.heard() != before => {}
+                Ok(Err(_)) | Err(_) => return,
+            }
         }
     }
 }
@@ -176,6 +204,7 @@ struct Upload {
     /// Read, and not yet sent.
     chunk: Bytes,
     last: bool,
+    no_room: IdleTimer,
 }
 
 impl Future for Upload {
@@ -207,12 +236,18 @@ impl Future for Upload {
                 // A claim of one byte, since what is claimed and not used is missing to the other streams.
                 this.stream.reserve_capacity(1);
                 while this.stream.capacity() == 0 {
-                    match ready!(this.stream.poll_capacity(cx)) {
-                        Some(Ok(_)) => {}
-                        Some(Err(_)) | None => return Poll::Ready(()),
+                    match this.stream.poll_capacity(cx) {
+                        Poll::Ready(Some(Ok(_))) => {}
+                        Poll::Ready(_) => return Poll::Ready(()),
+                        Poll::Pending => {
+                            ready!(this.no_room.poll(cx));
+                            this.stream.send_reset(Reason::CANCEL);
+                            return Poll::Ready(());
+                        }
                     }
                 }
             }
+            this.no_room.progress();
             let sent = this.stream.send_data(std::mem::take(&mut this.chunk), this.last);
             if sent.is_err() || this.last {
                 return Poll::Ready(());
@@ -225,18 +260,37 @@ impl Future for Upload {
 #[derive(Debug)]
 pub(super) struct Streamed {
     stream: RecvStream,
+    /// Stays so, whatever becomes of the stream afterwards.
+    ended: bool,
+    /// What was left of the upload when the answer came. It would keep the stream open.
+    rest: Option<AbortHandle>,
     /// As `Content-Length` says, less what has come.
     left: Option<u64>,
 }
 
 impl Streamed {
-    fn of(response: Response<RecvStream>) -> Response<Self> {
+    fn of(response: Response<RecvStream>, rest: Option<AbortHandle>) -> Response<Self> {
         let length = response.headers().get(header::CONTENT_LENGTH);
         let said = length.and_then(|value| value.to_str().ok()?.parse().ok());
         response.map(|stream| {
-            let left = said.or_else(|| stream.is_end_stream().then_some(0));
-            Self { stream, left }
+            let ended = stream.is_end_stream() || said == Some(0);
+            Self { stream, ended, rest, left: said.or(ended.then_some(0)) }
         })
+    }
+
+    /// Nobody needs what is left of the upload.
+    pub(super) fn end_upload(&self) {
+        if let Some(rest) = &self.rest {
+            rest.abort();
+        }
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.end_upload();
+        }
     }
 }
 
@@ -248,17 +302,25 @@ impl Body for Streamed {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
         // A reset is an error whatever its code: RFC 9113 §8.1 allows NO_ERROR only after a whole answer.
-        let Some(data) = ready!(self.stream.poll_data(cx)).transpose()? else { return Poll::Ready(None) };
+        let Some(data) = ready!(self.stream.poll_data(cx)).transpose()? else {
+            self.ended = true;
+            return Poll::Ready(None);
+        };
         let length = data.len();
         // It fails only for more than was received.
         let _ = self.stream.flow_control().release_capacity(length);
         self.left = self.left.map(|left| left.saturating_sub(length as u64));
+        // Whoever has all of what was announced asks for no more, also if the end is said in a frame of its own.
+        self.ended = self.stream.is_end_stream() || self.left == Some(0);
         Poll::Ready(Some(Ok(Frame::data(data))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stream.is_end_stream()
+        self.ended
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -268,8 +330,9 @@ impl Body for Streamed {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::duplex;
+    use tokio::io::{AsyncWriteExt, duplex};
 
+    use super::super::socket::Socket;
     use super::*;
 
     /// A connection whose peer answers, for as long as that is wanted of it.
@@ -282,7 +345,9 @@ mod tests {
             }
             std::future::pending::<()>().await;
         });
-        H2::open(ours, 64 * 1024, &Arc::default()).await.expect("a server")
+        let ours = Socket::new(ours);
+        let heard = ours.allowance();
+        H2::open(ours, heard, 64 * 1024, &Arc::default()).await.expect("a server")
     }
 
     #[tokio::test(start_paused = true)]
@@ -295,10 +360,39 @@ mod tests {
         assert!(!alive.is_closed());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_is_slow_to_answer_a_ping_is_kept_while_it_says_anything() {
+        let (ours, theirs) = duplex(64 * 1024);
+        let (mut reads, mut writes) = tokio::io::split(theirs);
+        tokio::spawn(async move { tokio::io::copy(&mut reads, &mut tokio::io::sink()).await });
+        let busy = Duration::from_secs(300);
+        tokio::spawn(async move {
+            let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+            writes.write_all(&settings).await.expect("room");
+            let window_update = [0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+            // It is asked, and does not answer.
+            sleep(PING_INTERVAL).await;
+            for _ in 0..busy.as_secs() / 5 {
+                sleep(Duration::from_secs(5)).await;
+                writes.write_all(&window_update).await.expect("room");
+            }
+            std::future::pending::<()>().await;
+        });
+        let ours = Socket::new(ours);
+        let heard = ours.allowance();
+        let mut h2 = H2::open(ours, heard, 64 * 1024, &Arc::default()).await.expect("greeted");
+        sleep(PING_INTERVAL + busy).await;
+        assert!(!h2.is_closed());
+        sleep(3 * PING_TIMEOUT).await;
+        assert!(h2.is_closed());
+    }
+
     #[tokio::test]
     async fn a_connection_that_nobody_holds_ends() {
         let (ours, mut theirs) = duplex(64 * 1024);
-        let h2 = H2::open(ours, 64 * 1024, &Arc::default()).await.expect("greeted");
+        let ours = Socket::new(ours);
+        let heard = ours.allowance();
+        let h2 = H2::open(ours, heard, 64 * 1024, &Arc::default()).await.expect("greeted");
         drop(h2);
         let mut said = Vec::new();
         tokio::io::AsyncReadExt::read_to_end(&mut theirs, &mut said).await.expect("an end");

@@ -76,6 +76,7 @@ impl Relay {
             // The connection is busy with it, and closes afterwards: the next request must not wait for that.
             if !upload.wanted {
                 upload.rest.withdraw();
+                self.incoming.end_upload();
             }
             return;
         }

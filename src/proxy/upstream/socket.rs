@@ -18,31 +18,41 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// Before the head of an answer is complete: heads of 64 KiB, some interim ones, and what has come behind.
 const MOST_BEFORE_HEAD: usize = 1024 * 1024;
 
-/// What the peer may still say before the head of its answer is complete, while one is awaited.
+/// What the peer has said, and what it may still say before the head of its answer is complete, while one is awaited.
 #[derive(Debug)]
-pub(super) struct Allowance(AtomicUsize);
+pub(super) struct Allowance {
+    left: AtomicUsize,
+    /// Wraps.
+    heard: AtomicUsize,
+}
 
 const UNLIMITED: usize = usize::MAX;
 
 impl Allowance {
     /// From now on it counts.
     pub(super) fn begin(&self) {
-        self.0.store(MOST_BEFORE_HEAD, Ordering::Relaxed);
+        self.left.store(MOST_BEFORE_HEAD, Ordering::Relaxed);
     }
 
     /// The head has come.
     pub(super) fn end(&self) {
-        self.0.store(UNLIMITED, Ordering::Relaxed);
+        self.left.store(UNLIMITED, Ordering::Relaxed);
     }
 
     pub(super) fn is_used_up(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
+        self.left.load(Ordering::Relaxed) == 0
+    }
+
+    /// Changes whenever the peer has said something.
+    pub(super) fn heard(&self) -> usize {
+        self.heard.load(Ordering::Relaxed)
     }
 
     fn take(&self, bytes: usize) {
-        let left = self.0.load(Ordering::Relaxed);
+        self.heard.fetch_add(bytes, Ordering::Relaxed);
+        let left = self.left.load(Ordering::Relaxed);
         if left != UNLIMITED {
-            self.0.store(left.saturating_sub(bytes), Ordering::Relaxed);
+            self.left.store(left.saturating_sub(bytes), Ordering::Relaxed);
         }
     }
 }
@@ -57,7 +67,8 @@ pub(super) struct Socket<I> {
 
 impl<I> Socket<I> {
     pub(super) fn new(io: I) -> Self {
-        Self { io, allowance: Arc::new(Allowance(AtomicUsize::new(UNLIMITED))), deaf: None }
+        let allowance = Allowance { left: AtomicUsize::new(UNLIMITED), heard: AtomicUsize::new(0) };
+        Self { io, allowance: Arc::new(allowance), deaf: None }
     }
 
     pub(super) fn allowance(&self) -> Arc<Allowance> {

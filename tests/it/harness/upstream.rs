@@ -81,7 +81,6 @@ pub(crate) fn token_answer(n: usize) -> Response<Body> {
 }
 
 impl Upstream {
-    #[expect(clippy::unused_async, reason = "it needs a runtime, and says so")]
     pub(crate) async fn start<F, R>(speaks: Speaks, handler: F) -> Self
     where
         F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,

@@ -56,6 +56,25 @@ async fn an_early_refusal_stops_the_upload() {
     is_ok(call).await;
 }
 
+/// The upload waits for room, so that nothing of the client's would wake it.
+#[tokio::test]
+async fn an_early_refusal_ends_an_upload_that_waits_for_room() {
+    let (wire, proxy) = h2().await;
+    let mut caller = proxy.ask("POST /v1/sources HTTP/1.1\r\ncontent-length: 1000000").await;
+    let mut frames = wire.accept_h2().await;
+    let head = frames.expect(HEADERS).await;
+    caller.say(vec![b'x'; 100_000]).await;
+    let mut sent = 0;
+    // As much as RFC 9113 §6.9.2 gives a stream to begin with.
+    while sent < 65_535 {
+        sent += frames.expect(DATA).await.payload.len();
+    }
+    let refusal = [&[0x08, 3], &b"413"[..]].concat();
+    frames.send(HEADERS, END_HEADERS | END_STREAM, head.stream, &refusal).await;
+    assert_eq!(caller.head().await.first_line(), "HTTP/1.1 413 Payload Too Large");
+    assert_eq!(frames.expect(RST_STREAM).await.stream, head.stream);
+}
+
 #[tokio::test]
 async fn a_truncated_answer_looks_truncated() {
     for length in [Some("100"), None] {
