@@ -37,8 +37,9 @@ const SUSPENDED: Duration = Duration::from_secs(10);
 const FRESH: Duration = Duration::from_secs(1);
 /// Between two looks at what is kept, however short its life is set to be.
 const LEAST_SWEEP: Duration = Duration::from_millis(10);
-/// Kept HTTP/1.1 connections; more are closed after use.
-const MAX_IDLE: usize = 256;
+/// Kept HTTP/1.1 connections; more are closed after use. As many as there are requests at the same time
+/// (`limits.in_flight`), or a busy proxy would dial all the time.
+const MAX_IDLE: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct Pool {
