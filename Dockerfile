@@ -16,6 +16,8 @@ RUN ./rootfs.sh /airbyte-proxy /rootfs
 
 FROM scratch
 COPY --from=build /rootfs /
+# Of the program, and of what is compiled into it.
+COPY LICENSE-APACHE LICENSE-MIT docs/third-party-licenses.txt /usr/share/doc/airbyte-proxy/
 # Numeric, so that Kubernetes' runAsNonRoot can check it.
 USER 65532:65532
 EXPOSE 8484
