@@ -16,7 +16,8 @@ pub(crate) struct Options {
     pub(crate) warm: Duration,
     pub(crate) seconds: Duration,
     pub(crate) proxies: Vec<String>,
-    pub(crate) binary: String,
+    /// The first is ours; any further one is compared with it.
+    pub(crate) binaries: Vec<String>,
     pub(crate) round_trip: Duration,
     pub(crate) pause: Duration,
     pub(crate) token_bytes: usize,
@@ -77,9 +78,14 @@ fn command() -> Command {
                 .default_value("900")
                 .help("Length of tokens; Airbyte's are JWTs of about this length"),
         )
-        .arg(Arg::new("binary").long("binary").default_value("dist").help(
-            "dist, release or dev, to build it so, or the path of one; AIRBYTE_PROXY_BINARY is the same",
-        ))
+        .arg(
+            list(
+                "binary",
+                "dist (if none is named), release or dev, to build it so, or the path of one; several are \
+             compared with each other. AIRBYTE_PROXY_BINARY is the same",
+            )
+            .default_value("dist"),
+        )
         .arg(
             Arg::new("out")
                 .long("out")
@@ -103,7 +109,6 @@ pub(crate) fn parse() -> Result<Options> {
         if quick && !given(name) { Ok(brief) } else { seconds(name) }
     };
     let repeat = matches.get_one::<u16>("repeat").copied().unwrap_or(1);
-    let binary = word(&matches, "binary");
     let variable = std::env::var("AIRBYTE_PROXY_BINARY").ok().filter(|_| !given("binary"));
     Ok(Options {
         mode: word(&matches, "mode"),
@@ -113,7 +118,7 @@ pub(crate) fn parse() -> Result<Options> {
         warm: or_quick("warm", Duration::from_millis(500))?,
         seconds: or_quick("seconds", Duration::from_secs(1))?,
         proxies: words(&matches, "proxies"),
-        binary: variable.unwrap_or(binary),
+        binaries: variable.map_or_else(|| words(&matches, "binary"), |one| vec![one]),
         round_trip: seconds("rtt")? / 1000,
         pause: or_quick("pause", Duration::from_secs(2))?,
         token_bytes: usize::from(matches.get_one::<u16>("token-bytes").copied().unwrap_or(900)),

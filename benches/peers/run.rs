@@ -60,22 +60,32 @@ async fn report(bench: &Bench) -> Result<String> {
 
 fn prepare(options: Options) -> Result<Bench> {
     let files = system::raise_file_limit();
-    let ours = binary(&options.binary)?;
+    let ours = options.binaries.iter().map(|which| binary(which)).collect::<Result<Vec<_>>>()?;
     let wanted = |kind: &Kind| match &options.proxies {
         none if none.is_empty() => *kind != Kind::Bare || options.mode == "table",
         some => some.iter().any(|word| word == kind.word()),
     };
     let mut proxies = Vec::new();
     for kind in KINDS.into_iter().filter(wanted) {
-        let program = match kind {
-            Kind::Ours => Some(ours.clone()),
-            Kind::Bare => Some(env::current_exe()?),
-            _ => find(kind.word()),
+        let programs = match kind {
+            Kind::Ours => ours.clone(),
+            Kind::Bare => vec![env::current_exe()?],
+            _ => find(kind.word()).into_iter().collect(),
         };
-        match program.map(|program| Proxy::new(kind, program)) {
-            Some(Ok(proxy)) => proxies.push(proxy),
-            Some(Err(error)) => eprintln!("{}: {error}; left out", kind.word()),
-            None => eprintln!("{}: not on PATH, left out", kind.word()),
+        if programs.is_empty() {
+            eprintln!("{}: not on PATH, left out", kind.word());
+        }
+        let builds = programs.len();
+        for (number, program) in programs.into_iter().enumerate() {
+            match Proxy::new(kind, program) {
+                Ok(mut proxy) => {
+                    if builds > 1 {
+                        proxy.name = format!("{} (build {})", proxy.name, number + 1);
+                    }
+                    proxies.push(proxy);
+                }
+                Err(error) => eprintln!("{}: {error}; left out", kind.word()),
+            }
         }
     }
     let folder = TempDir::with_prefix_in("peers-", memory())?;
