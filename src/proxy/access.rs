@@ -9,7 +9,7 @@ use super::authorize::Authorized;
 use super::labels;
 use super::replay::Source;
 use super::request_id::{TraceId, request_id};
-use crate::clock::Stopwatch;
+use crate::clock::{Clock, Stopwatch};
 use crate::guard::{Admitted, Client, Refusal};
 use crate::telemetry::Access;
 use crate::telemetry::metrics::{By, Finished, Shard};
@@ -176,9 +176,6 @@ impl Drop for Record {
             rule: self.rule.map(|rule| self.shard.rule(rule)),
             error,
         };
-        access.keep();
-        if self.enabled {
-            access.emit();
-        }
+        access.tell(Clock::system().wall(), self.enabled);
     }
 }

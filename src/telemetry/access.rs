@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::line;
+
 /// The target of the access log; a level filter of its own, should somebody want to silence it.
 pub(super) const TARGET: &str = "access";
 
@@ -47,13 +49,20 @@ impl Access<'_> {
         tracing::enabled!(target: TARGET, tracing::Level::INFO)
     }
 
-    /// Keeps it for the status page.
-    pub fn keep(&self) {
-        super::recent::note(self);
+    /// Keeps it for the status page and, if it is `enabled`, logs it. It ended at `wall`, in milliseconds since the epoch.
+    pub fn tell(&self, wall: i64, enabled: bool) {
+        super::recent::note(self, wall);
+        if !enabled {
+            return;
+        }
+        match super::JSON.get() {
+            Some(sink) => line::access(self, wall, |line| sink.push(line)),
+            None => self.emit(),
+        }
     }
 
-    /// Logs it.
-    pub fn emit(&self) {
+    /// Logs it as any other event.
+    pub(super) fn emit(&self) {
         tracing::info!(
             target: TARGET,
             method = self.method,

@@ -6,7 +6,7 @@
 //! * [`metrics`]: what is counted, for Prometheus.
 
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
@@ -56,6 +56,10 @@ impl Default for Config {
         Self { format: Format::Auto, level: LevelFilter::INFO }
     }
 }
+
+/// Where access lines go in JSON, once the log has begun. They are by far the most frequent events, and to ask each field
+/// what it is costs more than to write it; the lines are the same.
+static JSON: OnceLock<Arc<Sink>> = OnceLock::new();
 
 /// How long the last lines have to get out when the process ends.
 const LAST_LINES: Duration = Duration::from_millis(500);
@@ -108,6 +112,10 @@ pub fn init(config: &Config) -> Guard {
     let log = Log { style, clock: Clock::system(), sink: Arc::clone(&sink), level: Arc::clone(&level) };
     if tracing::subscriber::set_global_default(Registry::default().with(log)).is_ok() {
         std::panic::set_hook(Box::new(log_panic));
+        if style == Style::Json {
+            // Set once, as the log is.
+            let _ = JSON.set(Arc::clone(&sink));
+        }
     }
     Guard { sink, level }
 }

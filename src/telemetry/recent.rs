@@ -10,7 +10,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Access;
 use super::access::millis;
-use crate::clock::Clock;
 
 /// As many threads write without sharing a ring.
 const RINGS: usize = 16;
@@ -77,12 +76,12 @@ thread_local! {
 }
 
 /// Notes a request, unless it was for our own pages: those ask without end and would fill the list.
-pub(super) fn note(access: &Access<'_>) {
+pub(super) fn note(access: &Access<'_>, at: i64) {
     if matches!(access.route, "/" | "/-/") {
         return;
     }
     let ring = MINE.get();
-    lock(&ALL[ring]).note(access, ring, Clock::system().wall());
+    lock(&ALL[ring]).note(access, ring, at);
 }
 
 impl Ring {
@@ -189,13 +188,13 @@ mod tests {
     fn readers_see_each_request_once_and_the_last_ones_later() {
         let mut early = Place::default();
         early.read_on(50);
-        note(&access("/test/1", 200));
-        note(&access("/-/", 200));
+        note(&access("/test/1", 200), 1);
+        note(&access("/-/", 200), 1);
         let news = early.read_on(50);
         assert_eq!(routes(&news), ["/test/1"], "our own pages are not listed");
         assert_eq!(news.last().map(|seen| (seen.status, seen.millis)), Some((200, 1.3)));
         assert_eq!(routes(&early.read_on(50)), [""; 0]);
-        note(&access("/test/2", 200));
+        note(&access("/test/2", 200), 1);
         assert_eq!(routes(&early.read_on(50)), ["/test/2"]);
         assert_eq!(routes(&Place::default().read_on(50)), ["/test/1", "/test/2"]);
     }

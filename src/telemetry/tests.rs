@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
+use proptest::prelude::*;
 use serde_json::Value;
 use tracing::{debug, error, info, trace, warn};
 
@@ -168,6 +169,41 @@ fn a_request_is_one_event() {
     });
     assert_eq!(line, expected);
     logged(Style::Json, LevelFilter::WARN, || assert!(!Access::enabled()));
+}
+
+proptest! {
+    /// What is written without asking each field is what asking would have written.
+    #[test]
+    fn the_line_of_a_request_is_the_same_by_either_way(
+        texts in prop::collection::vec(prop_oneof![".{0,12}", "[ -~]{0,12}"], 7),
+        present in prop::collection::vec(any::<bool>(), 8),
+        (duration, upstream) in (0_u64..100_000_000, 0_u64..100_000_000),
+        numbers in prop::collection::vec(prop_oneof![Just(0), 0_u64..5000, any::<u64>()], 4),
+        status in 100_u16..600,
+    ) {
+        let micros = |n| Duration::from_micros(n);
+        let access = Access {
+            request_id: &texts[0],
+            trace_id: present[0].then_some(texts[1].as_str()),
+            method: &texts[2],
+            route: &texts[3],
+            status,
+            duration: micros(duration),
+            upstream: present[1].then_some(micros(upstream)),
+            bytes_in: numbers[0],
+            bytes_out: numbers[1],
+            rows: present[2].then_some(numbers[2]),
+            generation: present[3].then_some(numbers[3]),
+            replayed: present[4],
+            client: present[5].then_some(texts[4].as_str()),
+            error: present[6].then_some(texts[5].as_str()),
+            rule: present[7].then_some(texts[6].as_str()),
+        };
+        let wall = Clock::manual().0.wall();
+        let mut direct = String::new();
+        line::access(&access, wall, |line| line.clone_into(&mut direct));
+        prop_assert_eq!(direct, logged(Style::Json, LevelFilter::INFO, || access.emit()));
+    }
 }
 
 /// Output that takes nothing until it is told to.
