@@ -133,6 +133,11 @@ impl Stopwatch {
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
+
+    /// Time from its start to that of a later one.
+    pub fn until(self, later: Self) -> Duration {
+        later.0.saturating_duration_since(self.0)
+    }
 }
 
 /// Scripted randomness for whatever jitters: production draws, tests decide.

@@ -21,24 +21,37 @@ pub(super) async fn send(
     tokens: &TokenHandle,
     request: &Outgoing,
 ) -> Result<Authorized, Problem> {
-    let lease = tokens.acquire().await.map_err(|error| unavailable(&error))?;
-    let (response, lease) = attempt(origin, tokens, request, lease).await?;
+    let (mut lease, now) = tokens.lend().await.map_err(|error| unavailable(&error))?;
+    let response = origin.send(request, &mut lease, now, tokens).await.map_err(|error| failed(&error))?;
     let generation = lease.generation();
-    if response.status() != StatusCode::UNAUTHORIZED {
-        request.body.settle();
-        if is_proof(response.status()) {
-            tokens.accepted();
-        }
-        return Ok(Authorized { response, generation, replayed: false });
+    if response.status() == StatusCode::UNAUTHORIZED {
+        // Boxed, as all that is rare and large: a request takes as much memory as the largest of its ways.
+        return Box::pin(again(origin, tokens, request, response, generation)).await;
     }
-    let Some(newer) = renewed(tokens, request, generation).await else {
-        request.body.settle();
-        return Ok(Authorized { response, generation, replayed: false });
-    };
-    drop(response);
-    let (response, lease) = attempt(origin, tokens, request, newer).await?;
     request.body.settle();
-    let generation = lease.generation();
+    if is_proof(response.status()) {
+        tokens.accepted();
+    }
+    Ok(Authorized { response, generation, replayed: false })
+}
+
+/// What becomes of a 401 for the token of `generation`.
+async fn again(
+    origin: &Origin,
+    tokens: &TokenHandle,
+    request: &Outgoing,
+    refused: Response<Relay>,
+    generation: u64,
+) -> Result<Authorized, Problem> {
+    let Some(mut newer) = renewed(tokens, request, generation).await else {
+        request.body.settle();
+        return Ok(Authorized { response: refused, generation, replayed: false });
+    };
+    drop(refused);
+    let response =
+        origin.send(request, &mut newer, tokens.now(), tokens).await.map_err(|error| failed(&error))?;
+    request.body.settle();
+    let generation = newer.generation();
     if response.status() == StatusCode::UNAUTHORIZED {
         tokens.not_the_token(generation);
     } else if is_proof(response.status()) {
@@ -64,15 +77,6 @@ async fn renewed(tokens: &TokenHandle, request: &Outgoing, generation: u64) -> O
     request.body.withdraw();
     drop(hold);
     Some(newer)
-}
-
-async fn attempt(
-    origin: &Origin,
-    tokens: &TokenHandle,
-    request: &Outgoing,
-    lease: Lease,
-) -> Result<(Response<Relay>, Lease), Problem> {
-    origin.send(request, lease, tokens).await.map_err(|error| failed(&error))
 }
 
 fn unavailable(error: &Unavailable) -> Problem {

@@ -32,7 +32,7 @@ use hyper::body::{Body as _, Incoming};
 use tokio::sync::watch;
 
 use self::access::Record;
-use self::admit::{Admission, Caller, Full};
+use self::admit::{Admission, Caller, Full, Permit};
 pub use self::answer::Answer;
 use self::answer::Content;
 use self::cors::Cors;
@@ -45,7 +45,7 @@ use self::request_id::REQUEST_ID;
 use self::upstream::{Origin, Outgoing, SetupError};
 use crate::browser::{names_page, protect};
 use crate::control::Control;
-use crate::guard::{Api, Guard, Route};
+use crate::guard::{Admitted, Api, Guard, Route};
 use crate::outbound::Outbound;
 use crate::problem::{self, Problem};
 use crate::server::{Handler, Panicked, Peer, caught};
@@ -139,6 +139,35 @@ impl Shared {
     }
 }
 
+/// How far a request has come. One place for all of it, so that a request takes no more memory than its largest step.
+enum Step<'a> {
+    Arrived(Request<Incoming>),
+    /// By us, at once.
+    Answered(Response<Content>),
+    Control(Request<Incoming>),
+    Token(Request<Incoming>, Admitted),
+    Forward(Going<'a>),
+    /// Somebody is at it.
+    Taken,
+}
+
+impl Step<'_> {
+    fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::Taken)
+    }
+}
+
+/// A request that goes to upstream.
+struct Going<'a> {
+    origin: &'a Origin,
+    request: Outgoing,
+    asked: Asked,
+    turns: Option<Turns>,
+    here: Here,
+    /// Until there is an answer, which then has it.
+    permit: Option<Permit>,
+}
+
 /// One worker's stack.
 #[derive(Debug, Clone)]
 pub struct Proxy {
@@ -178,21 +207,39 @@ impl Proxy {
         self.api.warm();
     }
 
-    async fn answer(
-        &self,
+    /// The stack, but for what is told of the answer.
+    async fn answer<'a>(
+        &'a self,
+        peer: &Peer,
+        step: &mut Step<'a>,
+        record: &mut Record,
+    ) -> Result<(Response<Content>, Option<Permit>), Problem> {
+        if let Step::Arrived(request) = step.take() {
+            *step = self.admit(peer, request, record)?;
+        }
+        if let Step::Forward(going) = step {
+            let response = self.forward(going, record).await?;
+            return Ok((response, going.permit.take()));
+        }
+        // Boxed, as all that is rare and large: a request takes as much memory as the largest of its ways.
+        Box::pin(self.answer_here(step.take(), record)).await.map(|response| (response, None))
+    }
+
+    /// Everything that is decided before anybody waits.
+    fn admit<'a>(
+        &'a self,
         peer: &Peer,
         request: Request<Incoming>,
         record: &mut Record,
-    ) -> Result<(Response<Content>, Option<admit::Permit>), Problem> {
+    ) -> Result<Step<'a>, Problem> {
         let (mut head, body) = request.into_parts();
-        let guard = &self.shared.guard;
-        let admitted = guard.check(peer, &head).map_err(|refusal| {
+        let admitted = self.shared.guard.check(peer, &head).map_err(|refusal| {
             record.refused(&refusal, head.uri.path());
             Problem::from(&refusal)
         })?;
         record.admitted(&admitted, head.uri.path());
         if admitted.cors.as_ref().is_some_and(|cors| cors.preflight) {
-            return Ok((cors::preflight(&head.headers), None));
+            return Ok(Step::Answered(cors::preflight(&head.headers)));
         }
         let (api, prefix, whole_lists) = match admitted.route {
             Route::Root | Route::Control => {
@@ -200,19 +247,15 @@ impl Proxy {
                 if let Some(client) = admitted.client {
                     head.extensions.insert(client);
                 }
-                let response = self.shared.control.respond(Request::from_parts(head, body)).await;
-                return Ok((response.map(Content::Control), None));
+                return Ok(Step::Control(Request::from_parts(head, body)));
             }
-            Route::Token => {
-                let answered = token_endpoint::answer(&head, body, &admitted, guard, record).await;
-                return answered.map(|response| (response, None));
-            }
-            Route::Asterisk => return Ok((no_content(), None)),
+            Route::Token => return Ok(Step::Token(Request::from_parts(head, body), admitted)),
+            Route::Asterisk => return Ok(Step::Answered(no_content())),
             Route::Api { api, prefix, whole_lists } => (api, prefix, whole_lists),
         };
         match admitted.max_forwards {
             // RFC 9110 §7.6.2: whoever counts down to nothing is the one who answers.
-            Some(0) => return Ok((no_content(), None)),
+            Some(0) => return Ok(Step::Answered(no_content())),
             Some(n) => drop(head.headers.insert(header::MAX_FORWARDS, HeaderValue::from(n - 1))),
             None => {}
         }
@@ -223,7 +266,7 @@ impl Proxy {
             rate.take(caller.as_ref(), tokens.now())?;
             turns = Some(Turns::new(rate, caller.clone()));
         }
-        let permit = admission.admit(caller).map_err(overloaded)?;
+        let permit = Some(admission.admit(caller).map_err(overloaded)?);
         let asked = match api {
             Api::Public => self.shared.lists.asked(&head, prefix, whole_lists)?,
             Api::Config => Asked::Other,
@@ -235,35 +278,45 @@ impl Proxy {
             Api::Config => self.config_api.as_ref().unwrap_or(&self.api),
         };
         let request = self.outgoing(head, body, origin, prefix, record.request_id())?;
-        let response = self.forward(origin, request, asked, turns, &here, record).await?;
-        Ok((response, Some(permit)))
+        Ok(Step::Forward(Going { origin, request, asked, turns, here, permit }))
+    }
+
+    /// What needs no upstream.
+    async fn answer_here(&self, step: Step<'_>, record: &mut Record) -> Result<Response<Content>, Problem> {
+        let Shared { guard, control, .. } = &*self.shared;
+        match step {
+            Step::Answered(response) => Ok(response),
+            Step::Control(request) => Ok(control.respond(request).await.map(Content::Control)),
+            Step::Token(request, admitted) => {
+                let (head, body) = request.into_parts();
+                token_endpoint::answer(&head, body, &admitted, guard, record).await
+            }
+            Step::Arrived(_) | Step::Forward(_) | Step::Taken => Err(given_up()),
+        }
     }
 
     /// One request becomes one at upstream; of a whole list, many.
     async fn forward(
         &self,
-        origin: &Origin,
-        mut request: Outgoing,
-        asked: Asked,
-        turns: Option<Turns>,
-        here: &Here,
+        going: &mut Going<'_>,
         record: &mut Record,
     ) -> Result<Response<Content>, Problem> {
         let Shared { tokens, lists, .. } = &*self.shared;
-        let answer = match &asked {
+        let Going { origin, request, asked, turns, here, .. } = going;
+        let answer = match asked {
             Asked::Nothing(format) => return Ok(lists::nothing(*format)),
-            // Boxed, as all that is rare and large: a request takes as much memory as the largest of its ways.
             Asked::Whole(whole) => {
-                match Box::pin(lists.begin(origin, tokens, request, whole, turns, record)).await? {
+                let begun = lists.begin(origin, tokens, request.clone(), whole, turns.take(), record);
+                match Box::pin(begun).await? {
                     Begun::Whole(response) => return Ok(response),
                     Begun::Refused(response) => response,
                 }
             }
             Asked::Page(_) | Asked::Other => {
-                if let Asked::Page(_) = &asked {
+                if let Asked::Page(_) = asked {
                     lists::prepare(&mut request.headers);
                 }
-                let answered = authorize::send(origin, tokens, &request).await?;
+                let answered = authorize::send(origin, tokens, request).await?;
                 record.answered_by_upstream(&answered, &request.body);
                 answered.response
             }
@@ -271,8 +324,8 @@ impl Proxy {
         let mut response = received(answer);
         lists.mend_locations(response.headers_mut(), origin.url(), here);
         match asked {
-            Asked::Page(page) => Box::pin(lists.mend(response, &page, here)).await,
-            Asked::Whole(whole) => Box::pin(lists::refused(response, &whole)).await,
+            Asked::Page(page) => Box::pin(lists.mend(response, page, here)).await,
+            Asked::Whole(whole) => Box::pin(lists::refused(response, whole)).await,
             Asked::Other | Asked::Nothing(_) => Ok(response.map(Content::Relay)),
         }
     }
@@ -302,32 +355,32 @@ impl Proxy {
 impl Handler for Proxy {
     type Body = Answer;
 
-    async fn handle(&self, peer: &Peer, request: Request<Incoming>) -> Response<Answer> {
+    /// No `async fn`, since that would hold the request besides what has become of it.
+    fn handle(&self, peer: &Peer, request: Request<Incoming>) -> impl Future<Output = Response<Answer>> {
         let mut record = Record::start(request.method(), request.headers(), &self.shard);
         // Whether an error would be looked at by a person is only asked if there is one.
         let accept = request.headers().get(header::ACCEPT).cloned();
         let cors = Cors::of(&self.shared.guard, request.headers());
         let body = !request.body().is_end_stream();
-        // Caught here, where the record still is: it tells what the request was, and is counted once.
-        let answered = caught(pin!(self.answer(peer, request, &mut record))).await;
-        let (mut response, permit) = match answered.unwrap_or_else(|Panicked| Err(given_up())) {
-            Ok(answered) => answered,
-            Err(mut problem) => {
-                record.problem(problem.kind.name);
-                // RFC 9112 §9.3: read to its end, or close. Nobody will read this body any more.
-                problem.close |= body;
-                (
-                    problem
-                        .response(accept.as_ref().is_some_and(names_page))
-                        .map(|bytes| Content::Own(Some(bytes))),
-                    None,
-                )
-            }
-        };
-        cors.tell(response.headers_mut());
-        response.headers_mut().insert(REQUEST_ID, record.request_id());
-        record.answered(response.status());
-        response.map(|content| Answer::new(content, record, permit))
+        let mut step = Step::Arrived(request);
+        async move {
+            // Caught here, where the record still is: it tells what the request was, and is counted once.
+            let answered = caught(pin!(self.answer(peer, &mut step, &mut record))).await;
+            let (mut response, permit) = match answered.unwrap_or_else(|Panicked| Err(given_up())) {
+                Ok(answered) => answered,
+                Err(mut problem) => {
+                    record.problem(problem.kind.name);
+                    // RFC 9112 §9.3: read to its end, or close. Nobody will read this body any more.
+                    problem.close |= body;
+                    let response = problem.response(accept.as_ref().is_some_and(names_page));
+                    (response.map(|bytes| Content::Own(Some(bytes))), None)
+                }
+            };
+            cors.tell(response.headers_mut());
+            response.headers_mut().insert(REQUEST_ID, record.request_id());
+            record.answered(response.status());
+            response.map(|content| Answer::new(content, record, permit))
+        }
     }
 
     fn panicked(&self) -> Response<Answer> {

@@ -131,16 +131,22 @@ impl TokenHandle {
 
     /// A token that may be sent now: at once while there is one, else after the keeper has got one, within 12 s.
     pub async fn acquire(&self) -> Result<Lease, Unavailable> {
-        match self.at_hand() {
-            Some(lease) => Ok(lease),
-            None => self.ask(None).await,
+        self.lend().await.map(|(lease, _)| lease)
+    }
+
+    /// The same, and when that was.
+    pub async fn lend(&self) -> Result<(Lease, Now), Unavailable> {
+        let now = self.now();
+        match self.at_hand(now) {
+            Some(lease) => Ok((lease, now)),
+            None => self.ask(None).await.map(|lease| (lease, self.now())),
         }
     }
 
-    fn at_hand(&self) -> Option<Lease> {
+    fn at_hand(&self, now: Now) -> Option<Lease> {
         let view = self.shared.view.load();
         let lease = view.lease.as_ref().filter(|_| !view.hold)?;
-        lease.is_live(self.shared.clock.now()).then(|| lease.clone())
+        lease.is_live(now).then(|| lease.clone())
     }
 
     /// Upstream answered 401 to a request with the token of `generation`. Returns a newer one, if there is one or one

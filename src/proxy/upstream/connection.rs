@@ -2,20 +2,21 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
+use hyper::client::conn::{TrySendError, http1};
 use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
+use pin_project_lite::pin_project;
 use tokio::sync::Notify;
 
 use super::dial::Stream;
 use super::error::{Kind, SendError, is_unprocessed};
-use super::http2::{H2, Share, Streamed};
+use super::http2::{self, H2, Share, Streamed};
 use super::socket::Allowance;
 use crate::clock::Stopwatch;
 use crate::proxy::replay::Attempt;
@@ -85,29 +86,56 @@ impl Connection {
         matches!(self, Self::H2(..))
     }
 
-    pub(super) async fn send(self, request: Request<Attempt>) -> Result<(Response<Received>, Held), Failed> {
-        match self {
+    /// Puts `request` on its way, and says what is to be given back after the body of its answer.
+    pub(super) fn send(
+        self,
+        request: Request<Attempt>,
+    ) -> Result<(Sending<impl Future<Output = Answered>>, Held), Failed> {
+        Ok(match self {
             Self::H1(mut h1) => {
                 let reused = std::mem::replace(&mut h1.reused, true);
                 h1.allowance.begin();
-                let answered = h1.sender.try_send_request(request).await;
-                if h1.allowance.is_used_up() {
-                    return Err(Failed::endless());
-                }
-                h1.allowance.end();
-                match answered {
-                    Ok(response) => Ok((response.map(Received::H1), Held::H1(h1))),
-                    Err(mut failed) => {
-                        let unsent = failed.take_message().is_some();
-                        Err(Failed::of_h1(failed.error(), unsent, reused))
-                    }
-                }
+                let allowance = Arc::clone(&h1.allowance);
+                let answer = h1.sender.try_send_request(request);
+                (Sending::H1 { answer, allowance, reused }, Held::H1(h1))
             }
-            Self::H2(h2, share) => {
-                let response = h2.send(request).await?;
-                Ok((response.map(Received::H2), Held::H2(share)))
+            Self::H2(h2, share) => (Sending::H2 { answer: h2.send(request)? }, Held::H2(share)),
+        })
+    }
+}
+
+/// What the HTTP library says of a request over HTTP/1.1.
+type Answered = Result<Response<Incoming>, TrySendError<Request<Attempt>>>;
+
+pin_project! {
+    /// A request on its way: ends with the head of its answer.
+    ///
+    /// Written out, since a function that waits would hold the request besides what has become of it.
+    #[project = Way]
+    pub(super) enum Sending<A> {
+        H1 { #[pin] answer: A, allowance: Arc<Allowance>, reused: bool },
+        H2 { answer: http2::Sending },
+    }
+}
+
+impl<A: Future<Output = Answered>> Future for Sending<A> {
+    type Output = Result<Response<Received>, Failed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (answered, allowance, reused) = match self.project() {
+            Way::H1 { answer, allowance, reused } => (ready!(answer.poll(cx)), allowance, *reused),
+            Way::H2 { answer } => {
+                return Pin::new(answer).poll(cx).map_ok(|response| response.map(Received::H2));
             }
+        };
+        if allowance.is_used_up() {
+            return Poll::Ready(Err(Failed::endless()));
         }
+        allowance.end();
+        Poll::Ready(answered.map(|response| response.map(Received::H1)).map_err(|mut failed| {
+            let unsent = failed.take_message().is_some();
+            Failed::of_h1(failed.error(), unsent, reused)
+        }))
     }
 }
 

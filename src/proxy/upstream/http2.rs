@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::client::{Builder, SendRequest};
+use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body::{Body, Frame, SizeHint};
@@ -66,6 +66,13 @@ struct Streams {
 #[derive(Debug)]
 pub(super) struct Share(Arc<Streams>);
 
+impl Share {
+    fn of(streams: &Arc<Streams>) -> Self {
+        streams.load.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(streams))
+    }
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
         self.0.load.fetch_sub(1, Ordering::Relaxed);
@@ -115,8 +122,7 @@ impl H2 {
 
     /// Takes a stream, before the request is on its way, so that a burst does not overbook.
     pub(super) fn share(&self) -> Share {
-        self.streams.load.fetch_add(1, Ordering::Relaxed);
-        Share(Arc::clone(&self.streams))
+        Share::of(&self.streams)
     }
 
     pub(super) fn is_in_use(&self) -> bool {
@@ -136,37 +142,57 @@ impl H2 {
         matches!(ready, Poll::Ready(Err(_)))
     }
 
-    /// Opens a stream for `request` and waits for the head of its answer.
-    pub(super) async fn send(mut self, request: Request<Attempt>) -> Result<Response<Streamed>, Failed> {
+    /// Opens a stream for `request`.
+    pub(super) fn send(mut self, request: Request<Attempt>) -> Result<Sending, Failed> {
         let (head, body) = request.into_parts();
         let mut head = Request::from_parts(head, ());
         let whole = body.is_end_stream();
         if whole && says_its_length(head.method()) && !head.headers().contains_key(header::CONTENT_LENGTH) {
             head.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        let ready = poll_fn(|cx| self.sender.poll_ready(cx)).await;
-        ready.map_err(|error| Failed::of_h2(&error, true, self.reused))?;
-        let failed = |error: h2::Error| Failed::of_h2(&error, false, self.reused);
-        let (mut answer, stream) = self.sender.send_request(head, whole).map_err(failed)?;
+        let failed = |unsent| move |error: h2::Error| Failed::of_h2(&error, unsent, self.reused);
+        // Never waits, and so needs no waker: this handle has not opened a stream.
+        if let Poll::Ready(ready) = self.sender.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            ready.map_err(failed(true))?;
+        }
+        let (answer, stream) = self.sender.send_request(head, whole).map_err(failed(false))?;
         let no_room = IdleTimer::new(NO_ROOM);
-        let mut upload = (!whole).then(|| Upload { body, stream, chunk: Bytes::new(), last: false, no_room });
-        let answered = poll_fn(|cx| {
-            if upload.as_mut().is_some_and(|upload| Pin::new(upload).poll(cx).is_ready()) {
-                upload = None;
-            }
-            Pin::new(&mut answer).poll(cx)
-        });
-        let response = answered.await.map_err(failed)?;
-        // It takes the stream as long as it lasts, also after the answer.
-        let share = upload.is_some().then(|| self.share());
-        let rest = upload.map(|rest| {
+        let upload =
+            (!whole).then(|| Box::new(Upload { body, stream, chunk: Bytes::new(), last: false, no_room }));
+        Ok(Sending { answer, upload, streams: self.streams, reused: self.reused })
+    }
+}
+
+/// A request on its way: ends with the head of its answer. Dropped before, it resets the stream.
+#[derive(Debug)]
+pub(super) struct Sending {
+    answer: ResponseFuture,
+    /// Boxed, since most requests have no body and all would be larger by it.
+    upload: Option<Box<Upload>>,
+    streams: Arc<Streams>,
+    reused: bool,
+}
+
+impl Future for Sending {
+    type Output = Result<Response<Streamed>, Failed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if this.upload.as_mut().is_some_and(|upload| Pin::new(upload).poll(cx).is_ready()) {
+            this.upload = None;
+        }
+        let response = ready!(Pin::new(&mut this.answer).poll(cx));
+        let response = response.map_err(|error| Failed::of_h2(&error, false, this.reused))?;
+        let rest = this.upload.take().map(|rest| {
+            // It takes the stream as long as it lasts, also after the answer.
+            let share = Share::of(&this.streams);
             let going_on = async move {
                 rest.await;
                 drop(share);
             };
             tokio::spawn(going_on).abort_handle()
         });
-        Ok(Streamed::of(response, rest))
+        Poll::Ready(Ok(Streamed::of(response, rest)))
     }
 }
 
@@ -198,6 +224,7 @@ async fn silent(pings: Option<PingPong>, peer: &Allowance) {
 }
 
 /// A request body on its way. Dropped before its end, it resets the stream.
+#[derive(Debug)]
 struct Upload {
     body: Attempt,
     stream: SendStream<Bytes>,

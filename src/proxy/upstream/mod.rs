@@ -1,6 +1,7 @@
 //! Connections to Airbyte, and one request over them.
 
 mod connection;
+mod deadline;
 mod dial;
 mod error;
 mod http2;
@@ -8,23 +9,26 @@ mod pool;
 mod relay;
 mod socket;
 
+use std::future::poll_fn;
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use tokio::sync::watch;
-use tokio::time::sleep;
 
 use self::connection::{Connection, Failed, Received};
+use self::deadline::{Deadline, Timers};
 pub(crate) use self::error::{Kind, SendError};
 use self::pool::Pool;
 use self::relay::Upload;
 pub(crate) use self::relay::{Relay, RelayError};
 use super::replay::{Attempt, ClientBodyError, Source};
 use crate::airbyte::BaseUrl;
+use crate::clock::Now;
 use crate::outbound::{Outbound, UnsupportedProxy};
 pub use crate::outbound::{OutboundProxy, ProxyUrl};
 use crate::token::{Lease, TokenHandle};
@@ -104,6 +108,7 @@ pub enum SetupError {
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
     pool: Arc<Pool>,
+    timers: Arc<Timers>,
     url: BaseUrl,
     host: HeaderValue,
     response_timeout: Duration,
@@ -112,7 +117,7 @@ pub(crate) struct Origin {
 }
 
 /// A request without its token.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Outgoing {
     pub(crate) method: Method,
     pub(crate) target: PathAndQuery,
@@ -141,6 +146,7 @@ impl Origin {
             .map_err(|_| SetupError::ServerName(url.host().to_owned()))?;
         Ok(Self {
             pool: Pool::new(dialer, prior_knowledge, config.idle_timeout, config.max_age, resumed),
+            timers: Arc::default(),
             url: url.clone(),
             host,
             response_timeout: config.response_timeout,
@@ -151,7 +157,7 @@ impl Origin {
 
     /// The same origin with connections of its own.
     pub(crate) fn with_own_pool(&self) -> Self {
-        Self { pool: self.pool.another(), ..self.clone() }
+        Self { pool: self.pool.another(), timers: Arc::default(), ..self.clone() }
     }
 
     pub(crate) fn url(&self) -> &BaseUrl {
@@ -165,46 +171,46 @@ impl Origin {
         }
     }
 
-    /// Sends `request` with the token of `lease`, or of a later one if a connection took so long that it has died.
+    /// Sends `request` with the token of `lease`, or of a later one, which is then in `lease`, if a connection took so
+    /// long that it has died. It is `now`.
     ///
     /// Sent again only while upstream provably has not begun to process it, or once if it is idempotent, has no body,
     /// and was lost on a connection that had served before (RFC 9110 §9.2.2).
     pub(crate) async fn send(
         &self,
         request: &Outgoing,
-        mut lease: Lease,
+        lease: &mut Lease,
+        mut now: Now,
         tokens: &TokenHandle,
-    ) -> Result<(Response<Relay>, Lease), SendError> {
+    ) -> Result<Response<Relay>, SendError> {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let (connection, now) = self.pool.checkout(tokens.clock()).await?;
+            let connection;
+            (connection, now) = self.pool.checkout(now, tokens.clock()).await?;
             if !lease.is_live(now) {
-                lease = tokens.acquire().await.map_err(|error| {
+                *lease = tokens.acquire().await.map_err(|error| {
                     let message = error.to_string();
                     SendError::new(Kind::Token(error), message)
                 })?;
             }
-            let built = self.build(request, &connection, &lease);
-            let sending = pin!(connection.send(built));
-            let failed = match self.await_head(sending, &request.body).await? {
-                Ok((response, held)) => {
-                    check(&response)?;
-                    return Ok((self.relay(response, held, &request.body), lease));
+            let built = self.build(request, &connection, lease);
+            // In a statement of its own, or what is moved out of it would be kept while the answer is awaited.
+            let (sending, held) = match connection.send(built) {
+                Ok(sent) => sent,
+                Err(failed) => {
+                    begin_again(request, failed, attempts)?;
+                    continue;
                 }
-                Err(failed) => failed,
             };
-            match request.body.failure() {
-                Some(error @ ClientBodyError::Idle) => {
-                    return Err(SendError::new(Kind::ClientBodyIdle, error.to_string()));
+            match self.await_head(pin!(sending), &request.body).await? {
+                Ok(response) => {
+                    check(&response)?;
+                    return Ok(self.relay(response, held, &request.body));
                 }
-                Some(error) => return Err(SendError::new(Kind::ClientBodyBroken, error.to_string())),
-                None => {}
+                Err(failed) => begin_again(request, failed, attempts)?,
             }
-            request.body.withdraw();
-            if !may_send_again(request, &failed, attempts) {
-                return Err(failed.error);
-            }
+            now = tokens.now();
         }
     }
 
@@ -241,21 +247,23 @@ impl Origin {
         body: &Source,
     ) -> Result<T, SendError> {
         let mut seen = body.progress();
-        loop {
-            tokio::select! {
-                biased;
-                head = &mut sending => return Ok(head),
-                () = sleep(self.response_timeout) => {
-                    let moved = body.progress();
-                    if moved == seen {
-                        let seconds = self.response_timeout.as_secs();
-                        let message = format!("{} did not answer within {seconds} s", self.url.host());
-                        return Err(SendError::new(Kind::ResponseTimeout, message));
-                    }
-                    seen = moved;
-                }
+        let mut deadline = Deadline::new(&self.timers, self.response_timeout);
+        poll_fn(|cx| {
+            if let Poll::Ready(head) = sending.as_mut().poll(cx) {
+                return Poll::Ready(Ok(head));
             }
-        }
+            loop {
+                ready!(deadline.poll(cx));
+                let moved = body.progress();
+                if moved == seen {
+                    let seconds = self.response_timeout.as_secs();
+                    let message = format!("{} did not answer within {seconds} s", self.url.host());
+                    return Poll::Ready(Err(SendError::new(Kind::ResponseTimeout, message)));
+                }
+                seen = moved;
+            }
+        })
+        .await
     }
 
     fn relay(&self, response: Response<Received>, held: connection::Held, sent: &Source) -> Response<Relay> {
@@ -278,6 +286,19 @@ fn check<B>(response: &Response<B>) -> Result<(), SendError> {
         return Err(SendError::new(Kind::Protocol, "the answer has a transfer coding besides chunked"));
     }
     Ok(())
+}
+
+/// Gives back the error, unless the request may be sent again.
+fn begin_again(request: &Outgoing, failed: Failed, attempts: u32) -> Result<(), SendError> {
+    match request.body.failure() {
+        Some(error @ ClientBodyError::Idle) => {
+            return Err(SendError::new(Kind::ClientBodyIdle, error.to_string()));
+        }
+        Some(error) => return Err(SendError::new(Kind::ClientBodyBroken, error.to_string())),
+        None => {}
+    }
+    request.body.withdraw();
+    if may_send_again(request, &failed, attempts) { Ok(()) } else { Err(failed.error) }
 }
 
 fn may_send_again(request: &Outgoing, failed: &Failed, attempts: u32) -> bool {

@@ -82,8 +82,8 @@ struct Kept {
 impl Kept {
     /// Whether it may take a request. A new one may once, whatever has become of it: who waited for it must learn that,
     /// not wait for another.
-    fn is_usable(&mut self, max_age: Duration) -> bool {
-        let age = self.h2.born.elapsed();
+    fn is_usable(&mut self, max_age: Duration, now: Stopwatch) -> bool {
+        let age = self.h2.born.until(now);
         (!self.h2.reused && age < FRESH) || (age < max_age && !self.h2.is_closed())
     }
 }
@@ -104,12 +104,12 @@ impl State {
 
     /// Whether connections made before may have died without a sign. The first request after a suspend may come before
     /// the keeper has looked at its clock.
-    fn was_suspended(&mut self, now: Now) -> bool {
+    fn was_suspended(&mut self, now: Now, awake: Stopwatch) -> bool {
         let told = self.resumed.has_changed().unwrap_or(false);
         self.resumed.mark_unchanged();
-        let gap = self.asked.replace((now, Stopwatch::start())).is_some_and(|(then, awake)| {
+        let gap = self.asked.replace((now, awake)).is_some_and(|(then, since)| {
             let passed = Duration::from_millis(u64::try_from(now.boot - then.boot).unwrap_or(0));
-            passed.saturating_sub(awake.elapsed()) > SUSPENDED
+            passed.saturating_sub(since.until(awake)) > SUSPENDED
         });
         told || gap
     }
@@ -178,10 +178,9 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection that can take a request now, and when that is.
-    pub(super) async fn checkout(&self, clock: &Clock) -> Result<(Connection, Now), SendError> {
+    /// A connection that can take a request, and when that is: `now`, unless it had to be waited for.
+    pub(super) async fn checkout(&self, mut now: Now, clock: &Clock) -> Result<(Connection, Now), SendError> {
         loop {
-            let now = clock.now();
             // In a statement of its own: the lock must be gone before anything is awaited.
             let way = self.way(now);
             let connection = match way {
@@ -193,8 +192,12 @@ impl Pool {
                 Way::Shared(mut dial) => {
                     let ended = tokio::select! {
                         ended = dial.wait_for(Option::is_some) => ended.map(|result| result.clone()),
-                        () = self.freed.notified() => continue,
+                        () = self.freed.notified() => {
+                            now = clock.now();
+                            continue;
+                        }
                     };
+                    now = clock.now();
                     match ended.ok().flatten().unwrap_or_else(|| Err(dial_lost())) {
                         // There is one that lives, and its streams become free.
                         Err(_) if !self.lock().h2.is_empty() => continue,
@@ -209,8 +212,10 @@ impl Pool {
                     if h1.sender.is_ready() {
                         return Ok((Connection::H1(h1), now));
                     }
-                    if matches!(timeout(READY, h1.sender.ready()).await, Ok(Ok(()))) {
-                        return Ok((Connection::H1(h1), clock.now()));
+                    let ready = timeout(READY, h1.sender.ready()).await;
+                    now = clock.now();
+                    if matches!(ready, Ok(Ok(()))) {
+                        return Ok((Connection::H1(h1), now));
                     }
                 }
                 h2 @ Connection::H2(..) => return Ok((h2, now)),
@@ -228,28 +233,31 @@ impl Pool {
 
     /// A connection whose response has been read to its end.
     pub(super) fn put_back(&self, h1: H1) {
-        if h1.sender.is_closed() || h1.born.elapsed() >= self.max_age {
+        let now = Stopwatch::start();
+        if h1.sender.is_closed() || h1.born.until(now) >= self.max_age {
             return;
         }
         let mut state = self.lock();
         if state.idle.len() >= MAX_IDLE {
             return;
         }
-        state.idle.push((h1, Stopwatch::start()));
+        state.idle.push((h1, now));
         self.sweep_later(&mut state);
     }
 
     fn way(&self, now: Now) -> Way {
+        // One look at this clock for all that is judged by it.
+        let awake = Stopwatch::start();
         let mut state = self.lock();
-        if state.was_suspended(now) {
+        if state.was_suspended(now, awake) {
             state.idle.clear();
             state.h2.clear();
         }
-        if let Some(h2) = self.h2(&mut state) {
+        if let Some(h2) = self.h2(&mut state, awake) {
             return Way::Have(h2);
         }
         while let Some((h1, since)) = state.idle.pop() {
-            if !h1.sender.is_closed() && since.elapsed() < self.idle_timeout {
+            if !h1.sender.is_closed() && since.until(awake) < self.idle_timeout {
                 return Way::Have(Connection::H1(h1));
             }
         }
@@ -260,8 +268,8 @@ impl Pool {
         Way::Shared(self.shared_dial(&mut state))
     }
 
-    fn h2(&self, state: &mut State) -> Option<Connection> {
-        state.h2.retain_mut(|kept| kept.is_usable(self.max_age));
+    fn h2(&self, state: &mut State, now: Stopwatch) -> Option<Connection> {
+        state.h2.retain_mut(|kept| kept.is_usable(self.max_age, now));
         let more = state.h2.len() < MAX_H2 && state.may_dial_more();
         let somebody_waits = state.shared_dial.is_some();
         let best = state.h2.iter_mut().max_by_key(|kept| kept.h2.room())?;
@@ -361,12 +369,13 @@ impl Pool {
     fn sweep(&self, state: &mut State) {
         state.idle.retain(|(h1, since)| !h1.sender.is_closed() && since.elapsed() < self.idle_timeout);
         let mut newest = state.h2.len();
+        let now = Stopwatch::start();
         state.h2.retain_mut(|kept| {
             newest -= 1;
             if std::mem::take(&mut kept.busy) || kept.h2.is_in_use() {
                 kept.idle = Stopwatch::start();
             }
-            kept.is_usable(self.max_age) && (newest == 0 || kept.idle.elapsed() < self.idle_timeout)
+            kept.is_usable(self.max_age, now) && (newest == 0 || kept.idle.elapsed() < self.idle_timeout)
         });
         // In the background and before its time is up, so that no request pays for the dial.
         let ends = |newest: &Kept| newest.h2.reused && newest.h2.born.elapsed() >= self.max_age * 9 / 10;
@@ -389,16 +398,17 @@ mod tests {
         let (clock, hand) = Clock::manual();
         let (tell, resumed) = watch::channel(0);
         let mut state = State::new(resumed);
-        assert!(!state.was_suspended(clock.now()), "the first request cannot tell");
+        let mut was_suspended = |now| state.was_suspended(now, Stopwatch::start());
+        assert!(!was_suspended(clock.now()), "the first request cannot tell");
         hand.advance(Duration::from_secs(9));
-        assert!(!state.was_suspended(clock.now()));
+        assert!(!was_suspended(clock.now()));
         hand.jump_wall(86_400_000);
-        assert!(!state.was_suspended(clock.now()), "somebody set the wall clock");
+        assert!(!was_suspended(clock.now()), "somebody set the wall clock");
         hand.advance(Duration::from_secs(7200));
-        assert!(state.was_suspended(clock.now()));
-        assert!(!state.was_suspended(clock.now()));
+        assert!(was_suspended(clock.now()));
+        assert!(!was_suspended(clock.now()));
         tell.send_modify(|n| *n += 1);
-        assert!(state.was_suspended(clock.now()));
-        assert!(!state.was_suspended(clock.now()));
+        assert!(was_suspended(clock.now()));
+        assert!(!was_suspended(clock.now()));
     }
 }
