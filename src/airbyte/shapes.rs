@@ -3,6 +3,9 @@
 use super::known::CONFIG_OPERATIONS;
 use super::paths::CONFIG_API_PATH;
 
+/// What all paths of the public API are below.
+const BASE: &str = "/v1";
+
 /// Paths of the public API that have the same first segment.
 struct Family {
     first: &'static str,
@@ -78,12 +81,15 @@ pub(crate) fn all() -> impl Iterator<Item = String> {
 
 /// The number of a path of the public API, given without its prefix.
 pub(crate) fn public(path: &str) -> Option<usize> {
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let first = segments(path).nth(1).unwrap_or_default();
+    // As bytes: every request comes through here, and paths are short.
+    let mut rest = path.strip_suffix('/').unwrap_or(path).as_bytes();
+    let first = next_segment(&mut rest).unwrap_or_default();
     let mut before = 0;
     for family in &PUBLIC {
         if family.first.as_bytes() == first {
-            return family.shapes.iter().position(|shape| fits(shape, path)).map(|at| before + at);
+            let known = BASE.len() + "/".len() + first.len();
+            let fits = |shape: &&str| fits(shape.as_bytes().get(known..).unwrap_or_default(), rest);
+            return family.shapes.iter().position(fits).map(|at| before + at);
         }
         before += family.shapes.len();
     }
@@ -97,17 +103,18 @@ pub(crate) fn config(path: &str) -> Option<usize> {
     Some(before() + at)
 }
 
-/// As bytes: every request comes through here, and paths are short.
-fn segments(path: &str) -> impl Iterator<Item = &[u8]> {
-    path.as_bytes().split(|byte| *byte == b'/')
+/// What is between the slash that `rest` begins with and the next one; none where it is empty.
+fn next_segment<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let behind = rest.get(1..)?;
+    let end = behind.iter().position(|byte| *byte == b'/').unwrap_or(behind.len());
+    let (segment, more) = behind.split_at(end);
+    *rest = more;
+    Some(segment)
 }
 
-fn fits(shape: &str, path: &str) -> bool {
-    const BASE: usize = "/v1".len();
-    let mut wanted = segments(shape.get(BASE..).unwrap_or_default());
-    let mut found = segments(path);
+fn fits(mut shape: &[u8], mut path: &[u8]) -> bool {
     loop {
-        match (wanted.next(), found.next()) {
+        match (next_segment(&mut shape), next_segment(&mut path)) {
             (None, None) => return true,
             (Some(wanted), Some(found)) => {
                 let any = wanted.starts_with(b"{") && !found.is_empty();

@@ -79,10 +79,25 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
 /// Few are dropped, so these are taken out of the map: writing the others into a new one would cost more. Lines of one
 /// name stay in order, which is all the order there is (RFC 9110 §5.3).
 fn filtered(mut headers: HeaderMap, is_dropped: fn(&str) -> bool) -> HeaderMap {
-    say_length_once(&mut headers);
-    let nominated = nominated(&headers);
-    let is_dropped = |name: &&HeaderName| judged(name, is_dropped) || nominated.contains(name);
-    let dropped: Vec<HeaderName> = headers.keys().filter(is_dropped).cloned().collect();
+    // One look at each name; what follows is asked only of those that are there.
+    let (mut has_length, mut nominates) = (false, false);
+    let mut dropped = Vec::new();
+    for name in headers.keys() {
+        if *name == header::CONTENT_LENGTH {
+            has_length = true;
+            continue;
+        }
+        nominates |= *name == header::CONNECTION;
+        if judged(name, is_dropped) {
+            dropped.push(name.clone());
+        }
+    }
+    if has_length {
+        say_length_once(&mut headers);
+    }
+    if nominates {
+        dropped.extend(nominated(&headers));
+    }
     for name in &dropped {
         headers.remove(name);
     }
@@ -95,6 +110,16 @@ fn filtered(mut headers: HeaderMap, is_dropped: fn(&str) -> bool) -> HeaderMap {
 /// `Transfer-Encoding` it must not be sent on (RFC 9112 §6.3): the next hop could believe the other one.
 fn say_length_once(headers: &mut HeaderMap) {
     let values = headers.get_all(header::CONTENT_LENGTH);
+    let chunked = headers.contains_key(header::TRANSFER_ENCODING);
+    let mut lines = values.iter();
+    let plain = |value: &HeaderValue| {
+        let bytes = value.as_bytes();
+        bytes.iter().all(u8::is_ascii_digit) && matches!(bytes, [b'1'..=b'9', ..] | b"0") && bytes.len() < 20
+    };
+    // As nearly everybody says it.
+    if !chunked && lines.next().is_some_and(plain) && lines.next().is_none() {
+        return;
+    }
     let mut said = values.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     let Some(first) = said.next() else { return };
     let number = |bytes: &[u8]| -> Option<u64> {
@@ -102,7 +127,7 @@ fn say_length_once(headers: &mut HeaderMap) {
         digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
     };
     let length = number(first).filter(|length| said.all(|other| number(other) == Some(*length)));
-    match length.filter(|_| !headers.contains_key(header::TRANSFER_ENCODING)) {
+    match length.filter(|_| !chunked) {
         Some(length) => drop(headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length))),
         None => drop(headers.remove(header::CONTENT_LENGTH)),
     }
@@ -110,8 +135,12 @@ fn say_length_once(headers: &mut HeaderMap) {
 
 /// The fields of a request to upstream, but for `Authorization` and `Host`, which are added when it is written. `id` is
 /// the caller's own, or stands for one that is none.
-pub(super) fn for_upstream(headers: HeaderMap, via: &HeaderValue, mut id: HeaderValue) -> HeaderMap {
+pub(super) fn for_upstream(mut headers: HeaderMap, via: &HeaderValue, mut id: HeaderValue) -> HeaderMap {
+    // Every request has it: dropped without a note of its name.
+    headers.remove(header::HOST);
     let mut kept = filtered(headers, is_dropped_from_request);
+    // Three here at most, and two when it is written.
+    kept.reserve(5);
     kept.append(header::VIA, via.clone());
     // It is another one each time: in HTTP/2's compression table it would only push out what repeats.
     id.set_sensitive(true);
@@ -128,8 +157,9 @@ pub(super) fn for_upstream(headers: HeaderMap, via: &HeaderValue, mut id: Header
 
 /// The fields of a response to the caller.
 pub(super) fn for_caller(headers: HeaderMap) -> HeaderMap {
-    // Four more here, and the id of the request.
     let mut kept = filtered(headers, is_dropped_from_response);
+    // Four here, the id of the request, and one of `Vary` or `Connection`.
+    kept.reserve(6);
     protect(&mut kept);
     // The caller's request had no Authorization, so RFC 9111 §3.5 no longer keeps shared caches away.
     kept.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
