@@ -15,8 +15,13 @@ use crate::control;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A response body.
+///
+/// Boxed, since a response goes through many hands before it is written, and each connection has room for one.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Answer(Box<State>);
+
+#[derive(Debug)]
+struct State {
     content: Content,
     /// Both act when dropped: at the end of the body, or when the caller has left.
     record: Record,
@@ -39,11 +44,11 @@ pub(super) enum Content {
 
 impl Answer {
     pub(super) fn new(content: Content, record: Record, permit: Option<Permit>) -> Self {
-        let mut answer = Self { content, record, _permit: permit };
-        if answer.is_end_stream() {
-            answer.record.complete();
+        let mut state = Box::new(State { content, record, _permit: permit });
+        if state.content.is_end_stream() {
+            state.record.complete();
         }
-        answer
+        Self(state)
     }
 }
 
@@ -55,7 +60,7 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = &mut *self;
+        let this = &mut *self.0;
         let record = &mut this.record;
         let frame = match &mut this.content {
             Content::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
@@ -86,7 +91,7 @@ impl Body for Answer {
             Poll::Ready(Some(Ok(data))) => {
                 this.record.sent(data.data_ref().map_or(0, Bytes::len));
                 // The server does not ask again once a body of known length is whole.
-                if this.is_end_stream() {
+                if this.content.is_end_stream() {
                     this.record.complete();
                 }
             }
@@ -95,23 +100,33 @@ impl Body for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Own(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Content::Relay(relay) => relay.is_end_stream(),
-            Content::Decoded(front, rest) => front.is_none() && rest.is_end_stream(),
-            Content::Whole(rest) => rest.is_end_stream(),
-            Content::Control(body) => body.is_end_stream(),
+        self.0.content.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.content.size_hint()
+    }
+}
+
+impl Content {
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Self::Relay(relay) => relay.is_end_stream(),
+            Self::Decoded(front, rest) => front.is_none() && rest.is_end_stream(),
+            Self::Whole(rest) => rest.is_end_stream(),
+            Self::Control(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Content::Relay(relay) => relay.size_hint(),
-            Content::Decoded(None, rest) => rest.size_hint(),
+        match self {
+            Self::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Self::Relay(relay) => relay.size_hint(),
+            Self::Decoded(None, rest) => rest.size_hint(),
             // Longer than anybody wants to know beforehand.
-            Content::Decoded(Some(_), _) | Content::Whole(_) => SizeHint::default(),
-            Content::Control(body) => body.size_hint(),
+            Self::Decoded(Some(_), _) | Self::Whole(_) => SizeHint::default(),
+            Self::Control(body) => body.size_hint(),
         }
     }
 }
