@@ -53,11 +53,10 @@ impl<H: Handler> Dealer<H> {
 async fn seated<H: Handler>(client: Accepted, peer: Peer, slot: Slot, seat: Arc<Seat<H>>) {
     // Given back last, after the socket is closed.
     let _slot = slot;
-    let handler = seat.handler.clone();
     let registered = match client {
         Accepted::Tcp(stream) => match tokio::net::TcpStream::from_std(stream) {
             Ok(stream) => {
-                connection::serve(stream, peer, handler, &seat.protocol, &seat.roster).await;
+                connection::serve(stream, &peer, &seat.handler, &seat.protocol, &seat.roster).await;
                 Ok(())
             }
             Err(error) => Err(error),
@@ -65,7 +64,7 @@ async fn seated<H: Handler>(client: Accepted, peer: Peer, slot: Slot, seat: Arc<
         #[cfg(unix)]
         Accepted::Unix(stream) => match tokio::net::UnixStream::from_std(stream) {
             Ok(stream) => {
-                connection::serve(stream, peer, handler, &seat.protocol, &seat.roster).await;
+                connection::serve(stream, &peer, &seat.handler, &seat.protocol, &seat.roster).await;
                 Ok(())
             }
             Err(error) => Err(error),

@@ -1,9 +1,12 @@
 //! One client, from its first byte to its last.
+//!
+//! Most clients are silent most of the time. One that is rests: it has a socket that is watched and a timer, and no
+//! HTTP connection, whose buffers alone are several times that. It gets one with the first bytes of its next request.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,7 +14,7 @@ use std::time::Duration;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper::{Request, Response, Version};
 use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
@@ -19,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use super::io::{Deadlines, Progress, Watched};
-use super::worker::Roster;
+use super::worker::{Entry, Roster};
 use super::{Config, Handler, Peer};
 
 /// The largest request head, and the most that is read ahead of a handler.
@@ -51,58 +54,141 @@ impl Protocol {
 }
 
 /// What all requests of one connection share.
-struct Client<H> {
-    handler: H,
-    peer: Peer,
+struct Client<'a, H> {
+    handler: &'a H,
+    peer: &'a Peer,
     progress: Arc<Progress>,
 }
 
 /// Serves one client until it leaves, is too slow, or the server ends and its request in flight is answered.
-pub(super) async fn serve<S, H>(stream: S, peer: Peer, handler: H, protocol: &Protocol, roster: &Roster)
+pub(super) async fn serve<S, H>(stream: S, peer: &Peer, handler: &H, protocol: &Protocol, roster: &Roster)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
     H: Handler,
 {
-    let progress = Arc::new(Progress::default());
-    let socket = Watched::new(stream, Arc::clone(&progress), protocol.deadlines);
-    let client = Arc::new(Client { handler, peer, progress: Arc::clone(&progress) });
-    let service = service_fn(move |request: Request<Incoming>| {
-        // Not in the future: hyper looks for the end of the stream before it first polls that.
-        client.progress.handling(!request.body().is_end_stream());
-        answer(Arc::clone(&client), request, roster)
-    });
-    let mut connection = pin!(protocol.http.serve_connection(TokioIo::new(socket), service));
+    let client = Client { handler, peer, progress: Arc::new(Progress::default()) };
+    let progress = &*client.progress;
+    let mut socket = Watched::new(stream, Arc::clone(&client.progress), protocol.deadlines);
     let entry = roster.enter();
-    let ended = poll_fn(|cx| {
-        // Cheaper than a future to select on, which would take a lock each time this task wakes.
-        if entry.must_close(cx) { Poll::Ready(None) } else { connection.as_mut().poll(cx).map(Some) }
-    })
-    .await;
-    let ended = match ended {
-        None if !progress.is_busy() => timeout(LAST_LOOK, connection.as_mut()).await.ok(),
-        ended => ended,
-    };
-    let ended = if let Some(ended) = ended {
-        ended
-    } else {
-        connection.as_mut().graceful_shutdown();
-        connection.await
-    };
-    if let Err(error) = ended {
-        tracing::debug!(error = %reason(&error), "connection ended early");
+    while arrives(&mut socket, &entry).await {
+        let service = service_fn(|request: Request<Incoming>| {
+            // Not in the future: hyper looks for the end of the stream before it first polls that.
+            progress.handling(!request.body().is_end_stream());
+            answer(&client, request, roster)
+        });
+        let mut http = Box::new(protocol.http.serve_connection(TokioIo::new(socket), service));
+        let turn = poll_fn(|cx| {
+            // Cheaper than a future to select on, which would take a lock each time this task wakes.
+            if entry.must_close(cx) { Poll::Ready(Turn::Close) } else { poll_turn(&mut *http, progress, cx) }
+        });
+        let ended = match turn.await {
+            Turn::Rest => {
+                let parts = http.into_parts();
+                socket = parts.io.into_inner();
+                socket.rest(parts.read_buf);
+                continue;
+            }
+            Turn::Close => close(&mut *http, progress).await,
+            Turn::End(ended) => ended,
+        };
+        if let Err(error) = ended {
+            tracing::debug!(error = %reason(&error), "connection ended early");
+        }
+        return;
     }
+}
+
+/// Waits for something of the next request; false when there will be none, and then all is done.
+async fn arrives<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut Watched<S>, entry: &Entry<'_>) -> bool {
+    let arrived =
+        poll_fn(
+            |cx| {
+                if entry.must_close(cx) { Poll::Ready(None) } else { socket.poll_arrival(cx).map(Some) }
+            },
+        );
+    let arrived = match arrived.await {
+        // Boxed, as all that a client that rests has no use for.
+        None => Box::pin(timeout(LAST_LOOK, poll_fn(|cx| socket.poll_arrival(cx)))).await.ok(),
+        arrived => arrived,
+    };
+    match arrived {
+        Some(Ok(true)) => return true,
+        // It is closed in either case.
+        Some(Ok(false)) | None => drop(poll_fn(|cx| Pin::new(&mut *socket).poll_shutdown(cx)).await),
+        Some(Err(_)) => tracing::debug!("connection ended early: the client left or was silent for too long"),
+    }
+    false
+}
+
+/// Why an HTTP connection is not driven any further as it was.
+enum Turn {
+    /// The server ends.
+    Close,
+    /// It is between two requests, with nothing more to do than to give its parts back.
+    Rest,
+    /// It is over.
+    End(hyper::Result<()>),
+}
+
+/// hyper's connection, whatever its types.
+trait Http: Future<Output = hyper::Result<()>> + Unpin {
+    fn finish(&mut self);
+}
+
+impl<S, V, B> Http for http1::Connection<TokioIo<Watched<S>>, V>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    V: HttpService<Incoming, ResBody = B, Error = Infallible>,
+    B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>> + 'static,
+{
+    fn finish(&mut self) {
+        Pin::new(self).graceful_shutdown();
+    }
+}
+
+/// Drives a connection until it ends, or its client has been silent for a moment.
+fn poll_turn<C: Http>(http: &mut C, progress: &Progress, cx: &mut Context<'_>) -> Poll<Turn> {
+    if let Poll::Ready(ended) = Pin::new(&mut *http).poll(cx) {
+        return Poll::Ready(Turn::End(ended));
+    }
+    if !progress.is_settled() {
+        return Poll::Pending;
+    }
+    // That nothing is half-read or half-written hyper knows best. Told to finish, a connection between two requests ends
+    // at once and does nothing but to shut down its socket, which is held back. Any other goes on to its end.
+    progress.part();
+    http.finish();
+    match Pin::new(http).poll(cx) {
+        Poll::Ready(Ok(())) => Poll::Ready(Turn::Rest),
+        Poll::Ready(ended) => Poll::Ready(Turn::End(ended)),
+        Poll::Pending => {
+            progress.stay();
+            Poll::Pending
+        }
+    }
+}
+
+/// Ends a connection, with the answer to the request that it has or is about to have.
+async fn close<C: Http>(http: &mut C, progress: &Progress) -> hyper::Result<()> {
+    if !progress.is_busy()
+        && let Ok(ended) = Box::pin(timeout(LAST_LOOK, &mut *http)).await
+    {
+        return ended;
+    }
+    http.finish();
+    http.await
 }
 
 /// One request.
 async fn answer<H: Handler>(
-    client: Arc<Client<H>>,
+    client: &Client<'_, H>,
     request: Request<Incoming>,
     roster: &Roster,
 ) -> Result<Response<Answering<H::Body>>, Infallible> {
     let (version, body) = (request.version(), !request.body().is_end_stream());
     // Boxed: handling is by far the largest part of a connection, which is idle most of the time; and each function that
     // it passes through on its way would move all of it.
-    let handled = caught(Box::pin(client.handler.handle(&client.peer, request))).await;
+    let handled = caught(Box::pin(client.handler.handle(client.peer, request))).await;
     let mut response = handled.unwrap_or_else(|Panicked| client.handler.panicked());
     if version < Version::HTTP_11 || roster.is_draining() {
         // RFC 9112 §9.3: nothing between us and a client of 1.0 need know what `keep-alive` means.

@@ -3,16 +3,21 @@
 //! A connection that is fast enough never arms a timer: each is armed only when the socket has nothing for us (or
 //! takes nothing from us) in the middle of something, and is judged by progress when it fires, not moved on every
 //! byte. So is the idle time between requests: its timer stays where it is while requests come.
+//!
+//! A client rests after its answer: nothing is kept for it but this socket, see `connection`. One that asks again soon
+//! is spared that until it has been silent for a moment, which the same timer tells.
 
 #![allow(clippy::disallowed_types, reason = "a timer is set by the clock that it runs by")]
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
@@ -32,6 +37,13 @@ const LINGER: Duration = Duration::from_secs(2);
 /// What is written in one piece, however many it comes in.
 const SHORT: usize = 2048;
 
+/// A client that asks again within this time is busy, and does not rest before it has been silent as long.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// What is read of a client that rested, before there is anything that could parse it: as a rule all of the head, so
+/// that it is read once. As much as hyper reads first: where a head ends that is too large depends on that.
+const FRONT: usize = 8192;
+
 /// Where a connection is between two requests; shared by the socket and the service of one connection.
 ///
 /// Both run in the same task, so relaxed ordering is enough.
@@ -42,6 +54,7 @@ pub(super) struct Progress {
     cut: AtomicBool,
     /// Whether the last request had a body, which may not have come to its end yet.
     upload: AtomicBool,
+    rest: AtomicU8,
     /// The client's end of stream is held back until the request is answered; then somebody has to look again.
     held_back: AtomicBool,
     waiting: Mutex<Option<Waker>>,
@@ -54,11 +67,59 @@ const HEAD: u8 = 1;
 /// A request is being answered.
 const BUSY: u8 = 2;
 
+/// There is nothing to rest from, or it is not certain that all of the last exchange is over.
+const AWAKE: u8 = 0;
+/// The last request is read to its end, and the socket has taken all of its answer.
+const DONE: u8 = 1;
+/// That is a moment ago, or the client is not busy.
+const SETTLED: u8 = 2;
+/// The connection is being taken apart; its socket goes on.
+const PARTING: u8 = 3;
+/// It cannot be, and ends with what it is doing.
+const LEFT: u8 = 4;
+
 impl Progress {
     /// The head is complete and the handler has it.
     pub(super) fn handling(&self, upload: bool) {
         self.upload.store(upload, Ordering::Relaxed);
+        self.rest.store(AWAKE, Ordering::Relaxed);
         self.step.store(BUSY, Ordering::Relaxed);
+    }
+
+    /// All of the answer is out.
+    ///
+    /// An upload may outlive its answer, and nobody says when it has come to its end: such a client does not rest
+    /// before the answer to a request without one.
+    fn flushed(&self, busy: bool) {
+        if self.rest() == AWAKE && !self.has_upload() {
+            self.rest.store(if busy { DONE } else { SETTLED }, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the client may rest, with nothing half-read and nothing half-written.
+    pub(super) fn is_settled(&self) -> bool {
+        self.rest() == SETTLED
+    }
+
+    /// Something goes on that only ends with a flush.
+    fn stirred(&self) {
+        if matches!(self.rest(), DONE | SETTLED) {
+            self.rest.store(AWAKE, Ordering::Relaxed);
+        }
+    }
+
+    /// Until [`Self::stay`] or [`Watched::rest`], a shutdown of the socket is only said to be one.
+    pub(super) fn part(&self) {
+        self.rest.store(PARTING, Ordering::Relaxed);
+    }
+
+    /// There is no parting: the connection goes on to its end.
+    pub(super) fn stay(&self) {
+        self.rest.store(LEFT, Ordering::Relaxed);
+    }
+
+    fn rest(&self) -> u8 {
+        self.rest.load(Ordering::Relaxed)
     }
 
     /// The last of the response has been handed to hyper.
@@ -112,12 +173,18 @@ pub(super) struct Watched<S> {
     stream: S,
     progress: Arc<Progress>,
     deadlines: Deadlines,
+    /// What has been read, and is given out before anything else.
+    front: Bytes,
+    /// Whether it has rested.
+    rested: bool,
+    /// Whether it asked soon after that, and is not to rest again before it is silent.
+    busy: bool,
     /// Bytes the client has sent; wraps.
     read: usize,
     /// Bytes the client has taken; wraps.
     written: usize,
-    /// By when something of the next request must come.
-    idle_ends: Option<Instant>,
+    /// Since when nothing of the next request has come.
+    idle_since: Option<Instant>,
     idle: Option<Pin<Box<Sleep>>>,
     head: Option<Patience>,
     stall: Option<Patience>,
@@ -155,9 +222,12 @@ impl<S> Watched<S> {
             stream,
             progress,
             deadlines,
+            front: Bytes::new(),
+            rested: false,
+            busy: false,
             read: 0,
             written: 0,
-            idle_ends: None,
+            idle_since: None,
             idle: None,
             head: None,
             stall: None,
@@ -185,19 +255,48 @@ impl<S> Watched<S> {
     /// Nothing of the next request has come.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.head = None;
-        let Some(limit) = self.deadlines.idle else { return Poll::Pending };
-        let ends = *self.idle_ends.get_or_insert_with(|| Instant::now() + limit);
+        let limit = self.deadlines.idle;
+        let settles = self.progress.rest() == DONE && limit.is_none_or(|limit| limit > SETTLE);
+        let Some(period) = (if settles { Some(SETTLE) } else { limit }) else { return Poll::Pending };
+        let ends = *self.idle_since.get_or_insert_with(Instant::now) + period;
         let set = self.idle.is_some();
         let timer = self.idle.get_or_insert_with(|| Box::pin(sleep_until(ends)));
         // One that is set will wake this task, which is the only one that comes here.
-        if set && !timer.is_elapsed() {
+        if set && timer.deadline() <= ends && !timer.is_elapsed() {
             return Poll::Pending;
         }
-        if timer.deadline() < ends {
+        if timer.deadline() != ends {
             timer.as_mut().reset(ends);
         }
         ready!(timer.as_mut().poll(cx));
+        if settles {
+            // Whoever drives the connection looks for this each time that it has nothing to do.
+            self.progress.rest.store(SETTLED, Ordering::Relaxed);
+            return Poll::Pending;
+        }
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Lets go of all that only a connection at work needs; `front` was read and not used.
+    pub(super) fn rest(&mut self, front: Bytes) {
+        self.progress.rest.store(AWAKE, Ordering::Relaxed);
+        // An empty one may still hold all of the buffer that it came from.
+        self.front = if front.is_empty() { Bytes::new() } else { front };
+        self.rested = true;
+        self.head = None;
+        self.stall = None;
+        self.half_closed = None;
+    }
+
+    /// Something has come from the client.
+    fn arrived(&mut self, length: usize) {
+        self.read = self.read.wrapping_add(length);
+        if self.progress.get() == WAITING {
+            self.progress.step.store(HEAD, Ordering::Relaxed);
+            self.progress.stirred();
+            self.idle_since = None;
+            self.head = None;
+        }
     }
 
     /// The client will send nothing more.
@@ -220,11 +319,12 @@ impl<S> Watched<S> {
         match taken {
             Poll::Ready(Ok(n)) => {
                 self.written = self.written.wrapping_add(n);
-                self.idle_ends = None;
+                self.idle_since = None;
                 Poll::Ready(Ok(n))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
+                self.progress.stirred();
                 let (period, written) = (self.deadlines.write, self.written);
                 let patience = self.stall.get_or_insert_with(|| Patience::new(period, written));
                 ready!(patience.poll_gone(cx, period, written));
@@ -235,6 +335,19 @@ impl<S> Watched<S> {
 }
 
 impl<S: AsyncRead + Unpin> Watched<S> {
+    /// Waits for something of the next request, with no buffer before there is any; false is the end of the stream.
+    pub(super) fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let since = self.idle_since.filter(|_| self.rested);
+        if self.front.is_empty() {
+            let mut room = [const { MaybeUninit::uninit() }; FRONT];
+            let mut buffer = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut *self).poll_read(cx, &mut buffer))?;
+            self.front = Bytes::copy_from_slice(buffer.filled());
+        }
+        self.busy = since.is_some_and(|since| since.elapsed() < SETTLE);
+        Poll::Ready(Ok(!self.front.is_empty()))
+    }
+
     /// Nothing more is sent. Reads what still comes, and forgets it, until the client has seen that.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut waste = [0; 4096];
@@ -263,15 +376,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if !this.front.is_empty() {
+            let length = this.front.len().min(buffer.remaining());
+            buffer.put_slice(&this.front.split_to(length));
+            if this.front.is_empty() {
+                this.front = Bytes::new();
+            }
+            this.arrived(length);
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         match Pin::new(&mut this.stream).poll_read(cx, buffer) {
             Poll::Ready(Ok(())) if buffer.filled().len() > before => {
-                this.read = this.read.wrapping_add(buffer.filled().len() - before);
-                if this.progress.get() == WAITING {
-                    this.progress.step.store(HEAD, Ordering::Relaxed);
-                    this.idle_ends = None;
-                    this.head = None;
-                }
+                this.arrived(buffer.filled().len() - before);
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Ok(())) if buffer.remaining() > 0 => this.poll_ended(cx),
@@ -321,6 +438,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         if this.progress.get() == WAITING {
             // The answer is out. Nobody may read until something comes, so that it is idle begins to count here. When
             // its time is over, whoever reads next learns it.
+            this.progress.flushed(this.busy);
             let _ = this.poll_idle(cx);
         }
         Poll::Ready(Ok(()))
@@ -328,6 +446,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.progress.rest() == PARTING {
+            return Poll::Ready(Ok(()));
+        }
+        // What still comes is read and forgotten: it is no request.
+        this.progress.stay();
         if this.linger.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
             this.linger = Some(Box::pin(sleep(LINGER)));

@@ -17,7 +17,7 @@ fn connection(actor: Actor, config: &Config) -> (Client<DuplexStream>, JoinHandl
     let (client, server) = duplex(16 * 1024);
     let protocol = Protocol::new(config);
     let serving = tokio::spawn(async move {
-        serve(server, Peer::Unix { uid: None }, actor, &protocol, &Roster::default()).await;
+        serve(server, &Peer::Unix { uid: None }, &actor, &protocol, &Roster::default()).await;
     });
     (Client(client), serving)
 }

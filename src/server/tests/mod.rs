@@ -1,9 +1,10 @@
 //! The server with a handler that does as its path says, over real sockets (`drain`, `listen`) or in memory with
-//! driven time (`deadlines`).
+//! driven time (`deadlines`, `rest`).
 
 mod deadlines;
 mod drain;
 mod listen;
+mod rest;
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
