@@ -100,12 +100,10 @@ where
 
 /// Waits for something of the next request; false when there will be none, and then all is done.
 async fn arrives<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut Watched<S>, entry: &Entry<'_>) -> bool {
-    let arrived =
-        poll_fn(
-            |cx| {
-                if entry.must_close(cx) { Poll::Ready(None) } else { socket.poll_arrival(cx).map(Some) }
-            },
-        );
+    let arrived = poll_fn(|cx| {
+        let ends = entry.must_close(cx);
+        if ends { Poll::Ready(None) } else { socket.poll_arrival(cx).map(Some) }
+    });
     let arrived = match arrived.await {
         // Boxed, as all that a client that rests has no use for.
         None => Box::pin(timeout(LAST_LOOK, poll_fn(|cx| socket.poll_arrival(cx)))).await.ok(),

@@ -12,14 +12,18 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+mod progress;
+
+pub(super) use self::progress::Progress;
+use self::progress::{DONE, HEAD, PARTING, WAITING};
 
 /// How long a client that has sent its end of stream in the middle of an exchange may still be waiting for the answer.
 ///
@@ -43,120 +47,6 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// What is read of a client that rested, before there is anything that could parse it: as a rule all of the head, so
 /// that it is read once. As much as hyper reads first: where a head ends that is too large depends on that.
 const FRONT: usize = 8192;
-
-/// Where a connection is between two requests; shared by the socket and the service of one connection.
-///
-/// Both run in the same task, so relaxed ordering is enough.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    step: AtomicU8,
-    /// The connection ends with the answer, and the client may still be sending its request.
-    cut: AtomicBool,
-    /// Whether the last request had a body, which may not have come to its end yet.
-    upload: AtomicBool,
-    rest: AtomicU8,
-    /// The client's end of stream is held back until the request is answered; then somebody has to look again.
-    held_back: AtomicBool,
-    waiting: Mutex<Option<Waker>>,
-}
-
-/// Nothing of the next request has been seen.
-const WAITING: u8 = 0;
-/// Some bytes of a head have.
-const HEAD: u8 = 1;
-/// A request is being answered.
-const BUSY: u8 = 2;
-
-/// There is nothing to rest from, or it is not certain that all of the last exchange is over.
-const AWAKE: u8 = 0;
-/// The last request is read to its end, and the socket has taken all of its answer.
-const DONE: u8 = 1;
-/// That is a moment ago, or the client is not busy.
-const SETTLED: u8 = 2;
-/// The connection is being taken apart; its socket goes on.
-const PARTING: u8 = 3;
-/// It cannot be, and ends with what it is doing.
-const LEFT: u8 = 4;
-
-impl Progress {
-    /// The head is complete and the handler has it.
-    pub(super) fn handling(&self, upload: bool) {
-        self.upload.store(upload, Ordering::Relaxed);
-        self.rest.store(AWAKE, Ordering::Relaxed);
-        self.step.store(BUSY, Ordering::Relaxed);
-    }
-
-    /// All of the answer is out.
-    ///
-    /// An upload may outlive its answer, and nobody says when it has come to its end: such a client does not rest
-    /// before the answer to a request without one.
-    fn flushed(&self, busy: bool) {
-        if self.rest() == AWAKE && !self.has_upload() {
-            self.rest.store(if busy { DONE } else { SETTLED }, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether the client may rest, with nothing half-read and nothing half-written.
-    pub(super) fn is_settled(&self) -> bool {
-        self.rest() == SETTLED
-    }
-
-    /// Something goes on that only ends with a flush.
-    fn stirred(&self) {
-        if matches!(self.rest(), DONE | SETTLED) {
-            self.rest.store(AWAKE, Ordering::Relaxed);
-        }
-    }
-
-    /// Until [`Self::stay`] or [`Watched::rest`], a shutdown of the socket is only said to be one.
-    pub(super) fn part(&self) {
-        self.rest.store(PARTING, Ordering::Relaxed);
-    }
-
-    /// There is no parting: the connection goes on to its end.
-    pub(super) fn stay(&self) {
-        self.rest.store(LEFT, Ordering::Relaxed);
-    }
-
-    fn rest(&self) -> u8 {
-        self.rest.load(Ordering::Relaxed)
-    }
-
-    /// The last of the response has been handed to hyper.
-    ///
-    /// What remains of an upload after that is on the deadline of a head, but is given it anew while it moves.
-    pub(super) fn answered(&self) {
-        self.step.store(WAITING, Ordering::Relaxed);
-        if self.held_back.swap(false, Ordering::Relaxed)
-            && let Some(waker) = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take()
-        {
-            waker.wake();
-        }
-    }
-
-    fn hold_back(&self, cx: &Context<'_>) {
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
-        self.held_back.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether a request is being answered.
-    pub(super) fn is_busy(&self) -> bool {
-        self.get() == BUSY
-    }
-
-    /// The answer is the last one, and was given to a request whose body has perhaps not been read.
-    pub(super) fn cut(&self) {
-        self.cut.store(true, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> u8 {
-        self.step.load(Ordering::Relaxed)
-    }
-
-    fn has_upload(&self) -> bool {
-        self.upload.load(Ordering::Relaxed)
-    }
-}
 
 /// The deadlines, from [`Config`](super::Config).
 #[derive(Debug, Clone, Copy)]
@@ -271,7 +161,7 @@ impl<S> Watched<S> {
         ready!(timer.as_mut().poll(cx));
         if settles {
             // Whoever drives the connection looks for this each time that it has nothing to do.
-            self.progress.rest.store(SETTLED, Ordering::Relaxed);
+            self.progress.settled();
             return Poll::Pending;
         }
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -279,7 +169,7 @@ impl<S> Watched<S> {
 
     /// Lets go of all that only a connection at work needs; `front` was read and not used.
     pub(super) fn rest(&mut self, front: Bytes) {
-        self.progress.rest.store(AWAKE, Ordering::Relaxed);
+        self.progress.rested();
         // An empty one may still hold all of the buffer that it came from.
         self.front = if front.is_empty() { Bytes::new() } else { front };
         self.rested = true;
@@ -292,8 +182,7 @@ impl<S> Watched<S> {
     fn arrived(&mut self, length: usize) {
         self.read = self.read.wrapping_add(length);
         if self.progress.get() == WAITING {
-            self.progress.step.store(HEAD, Ordering::Relaxed);
-            self.progress.stirred();
+            self.progress.began();
             self.idle_since = None;
             self.head = None;
         }
@@ -352,7 +241,7 @@ impl<S: AsyncRead + Unpin> Watched<S> {
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut waste = [0; 4096];
         // Between two requests nothing is on its way, and nobody should wait for a client that keeps its end open.
-        let mut sending = self.progress.get() == HEAD || self.progress.cut.load(Ordering::Relaxed);
+        let mut sending = self.progress.get() == HEAD || self.progress.is_cut();
         loop {
             let mut buffer = ReadBuf::new(&mut waste);
             match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
