@@ -131,7 +131,7 @@ impl Peer {
     }
 }
 
-/// Answers requests. One per worker, cloned per connection.
+/// Answers requests. One per worker, for all its connections.
 pub trait Handler: Clone + Send + Sync + 'static {
     /// What it answers with.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static;
