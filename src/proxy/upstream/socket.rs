@@ -6,14 +6,29 @@
 //!
 //! It also bounds what a peer may say before an answer: interim answers (1xx) could go on for ever, and the HTTP library
 //! skips them without telling.
+//!
+//! And it reads ahead. The TLS library asks for 4 KiB at a time, so that a full record takes five calls of the kernel.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What is read at once for a reader who asks for less: two full records of TLS, or the answers to many small requests.
+const AHEAD: usize = 2 * (16 * 1024 + 512);
+/// A reader who has more room than this is left to itself.
+const LITTLE: usize = 4096;
+
+thread_local! {
+    /// What is read ends up here first. One a thread, since nearly always all of it is taken at once: a connection that
+    /// waits holds nothing.
+    static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; AHEAD].into());
+}
 
 /// Before the head of an answer is complete: heads of 64 KiB, some interim ones, and what has come behind.
 const MOST_BEFORE_HEAD: usize = 1024 * 1024;
@@ -60,6 +75,8 @@ impl Allowance {
 #[derive(Debug)]
 pub(super) struct Socket<I> {
     io: I,
+    /// Read, and not yet asked for.
+    ahead: Bytes,
     allowance: Arc<Allowance>,
     /// What the first failed write failed with.
     deaf: Option<io::ErrorKind>,
@@ -68,7 +85,7 @@ pub(super) struct Socket<I> {
 impl<I> Socket<I> {
     pub(super) fn new(io: I) -> Self {
         let allowance = Allowance { left: AtomicUsize::new(UNLIMITED), heard: AtomicUsize::new(0) };
-        Self { io, allowance: Arc::new(allowance), deaf: None }
+        Self { io, ahead: Bytes::new(), allowance: Arc::new(allowance), deaf: None }
     }
 
     pub(super) fn allowance(&self) -> Arc<Allowance> {
@@ -91,6 +108,23 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionReset | ConnectionAborted)
 }
 
+impl<I: AsyncRead + Unpin> Socket<I> {
+    fn poll_read_ahead(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        READ.with_borrow_mut(|room| {
+            let mut read = ReadBuf::new(room);
+            ready!(Pin::new(&mut self.io).poll_read(cx, &mut read))?;
+            let read = read.filled();
+            self.allowance.take(read.len());
+            let (wanted, ahead) = read.split_at(read.len().min(buf.remaining()));
+            buf.put_slice(wanted);
+            if !ahead.is_empty() {
+                self.ahead = Bytes::copy_from_slice(ahead);
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+}
+
 impl<I: AsyncRead + Unpin> AsyncRead for Socket<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -98,11 +132,21 @@ impl<I: AsyncRead + Unpin> AsyncRead for Socket<I> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let (before, room) = (buf.filled().len(), buf.remaining());
+        if !self.ahead.is_empty() {
+            let length = self.ahead.len().min(room);
+            buf.put_slice(&self.ahead[..length]);
+            self.ahead.advance(length);
+            return Poll::Ready(Ok(()));
+        }
         if self.allowance.is_used_up() {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
-        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
-        self.allowance.take(buf.filled().len() - before);
+        if (1..=LITTLE).contains(&room) {
+            ready!(self.poll_read_ahead(cx, buf))?;
+        } else {
+            ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+            self.allowance.take(buf.filled().len() - before);
+        }
         match self.deaf {
             // The failed write has used up the error. Without it, a body that was cut off would seem to be whole.
             Some(kind) if room > 0 && buf.filled().len() == before => Poll::Ready(Err(kind.into())),
@@ -152,6 +196,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Socket<I> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -171,6 +216,47 @@ mod tests {
             (heard.as_slice(), end.map_err(|e| e.kind())),
             (&b"said"[..], Err(io::ErrorKind::BrokenPipe))
         );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_ahead_is_given_out_in_order_and_to_the_end(
+            said in prop::collection::vec(any::<u8>(), 0..100_000),
+            rooms in prop::collection::vec(1_usize..6000, 1..10),
+            pipe in 1_usize..80_000,
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            let heard = runtime.block_on(async {
+                let (ours, mut theirs) = tokio::io::duplex(pipe);
+                let words = said.clone();
+                tokio::spawn(async move { theirs.write_all(&words).await });
+                let mut socket = Socket::new(ours);
+                let mut heard = Vec::new();
+                for room in rooms.iter().cycle() {
+                    let mut buffer = vec![0; *room];
+                    match socket.read(&mut buffer).await.expect("no error") {
+                        0 => break,
+                        length => heard.extend_from_slice(&buffer[..length]),
+                    }
+                }
+                heard
+            });
+            prop_assert_eq!(heard, said);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_of_little_takes_one_read_for_a_whole_record() {
+        let (ours, mut theirs) = tokio::io::duplex(AHEAD);
+        theirs.write_all(&[7; 16_406]).await.expect("room");
+        let mut socket = Socket::new(ours);
+        let mut little = [0; LITTLE];
+        assert_eq!(socket.read(&mut little).await.expect("said"), LITTLE);
+        assert_eq!(socket.ahead.len(), 16_406 - LITTLE);
+        drop(theirs);
+        let mut heard = Vec::new();
+        socket.read_to_end(&mut heard).await.expect("a proper end");
+        assert_eq!(heard.len(), 16_406 - LITTLE);
     }
 
     #[tokio::test]
