@@ -83,7 +83,10 @@ pub(crate) fn all() -> impl Iterator<Item = String> {
 pub(crate) fn public(path: &str) -> Option<usize> {
     // As bytes: every request comes through here, and paths are short.
     let mut rest = path.strip_suffix('/').unwrap_or(path).as_bytes();
-    let first = next_segment(&mut rest).unwrap_or_default();
+    let first = match next_segment(&mut rest) {
+        Some([]) => return None,
+        first => first.unwrap_or_default(),
+    };
     let mut before = 0;
     for family in &PUBLIC {
         if family.first.as_bytes() == first {
@@ -150,6 +153,7 @@ mod tests {
             ("/jobs/17/18", None),
             ("/jobs//", None),
             ("//jobs", None),
+            ("//", None),
             ("/job", None),
             ("/{id}", None),
             ("/a/b/c/d/e/f/g/h", None),

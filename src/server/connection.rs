@@ -186,7 +186,11 @@ async fn answer<H: Handler>(
     let (version, body) = (request.version(), !request.body().is_end_stream());
     // Boxed: handling is by far the largest part of a connection, which is idle most of the time; and each function that
     // it passes through on its way would move all of it.
-    let handled = caught(Box::pin(client.handler.handle(client.peer, request))).await;
+    let handled =
+        match catch_unwind(AssertUnwindSafe(|| Box::pin(client.handler.handle(client.peer, request)))) {
+            Ok(handling) => caught(handling).await,
+            Err(_) => Err(Panicked::noted()),
+        };
     let mut response = handled.unwrap_or_else(|Panicked| client.handler.panicked());
     if version < Version::HTTP_11 || roster.is_draining() {
         // RFC 9112 §9.3: nothing between us and a client of 1.0 need know what `keep-alive` means.
@@ -202,6 +206,13 @@ async fn answer<H: Handler>(
 /// There is no answer, and somebody has to give one.
 pub(crate) struct Panicked;
 
+impl Panicked {
+    fn noted() -> Self {
+        tracing::error!("handling a request panicked; it is answered with 500");
+        Self
+    }
+}
+
 /// Runs `future`; a panic in it is an error here, and what it says stays with the panic hook.
 pub(crate) async fn caught<F: Future + Unpin>(mut future: F) -> Result<F::Output, Panicked> {
     poll_fn(|cx: &mut Context<'_>| {
@@ -209,8 +220,7 @@ pub(crate) async fn caught<F: Future + Unpin>(mut future: F) -> Result<F::Output
         if let Ok(polled) = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut future).poll(cx))) {
             return polled.map(Ok);
         }
-        tracing::error!("handling a request panicked; it is answered with 500");
-        Poll::Ready(Err(Panicked))
+        Poll::Ready(Err(Panicked::noted()))
     })
     .await
 }

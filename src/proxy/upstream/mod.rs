@@ -200,6 +200,7 @@ impl Origin {
                 Ok(sent) => sent,
                 Err(failed) => {
                     begin_again(request, failed, attempts)?;
+                    now = tokens.now();
                     continue;
                 }
             };

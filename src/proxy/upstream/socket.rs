@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What is read at once for a reader who asks for less: two full records of TLS, or the answers to many small requests.
@@ -76,7 +76,7 @@ impl Allowance {
 pub(super) struct Socket<I> {
     io: I,
     /// Read, and not yet asked for.
-    ahead: Bytes,
+    ahead: Option<Bytes>,
     allowance: Arc<Allowance>,
     /// What the first failed write failed with.
     deaf: Option<io::ErrorKind>,
@@ -85,7 +85,7 @@ pub(super) struct Socket<I> {
 impl<I> Socket<I> {
     pub(super) fn new(io: I) -> Self {
         let allowance = Allowance { left: AtomicUsize::new(UNLIMITED), heard: AtomicUsize::new(0) };
-        Self { io, ahead: Bytes::new(), allowance: Arc::new(allowance), deaf: None }
+        Self { io, ahead: None, allowance: Arc::new(allowance), deaf: None }
     }
 
     pub(super) fn allowance(&self) -> Arc<Allowance> {
@@ -118,7 +118,7 @@ impl<I: AsyncRead + Unpin> Socket<I> {
             let (wanted, ahead) = read.split_at(read.len().min(buf.remaining()));
             buf.put_slice(wanted);
             if !ahead.is_empty() {
-                self.ahead = Bytes::copy_from_slice(ahead);
+                self.ahead = Some(Bytes::copy_from_slice(ahead));
             }
             Poll::Ready(Ok(()))
         })
@@ -132,10 +132,12 @@ impl<I: AsyncRead + Unpin> AsyncRead for Socket<I> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let (before, room) = (buf.filled().len(), buf.remaining());
-        if !self.ahead.is_empty() {
-            let length = self.ahead.len().min(room);
-            buf.put_slice(&self.ahead[..length]);
-            self.ahead.advance(length);
+        if let Some(ahead) = &mut self.ahead {
+            buf.put_slice(&ahead.split_to(ahead.len().min(room)));
+            if ahead.is_empty() {
+                // It would hold what it was a part of for as long as the connection lives.
+                self.ahead = None;
+            }
             return Poll::Ready(Ok(()));
         }
         if self.allowance.is_used_up() {
@@ -248,15 +250,16 @@ mod tests {
     #[tokio::test]
     async fn a_reader_of_little_takes_one_read_for_a_whole_record() {
         let (ours, mut theirs) = tokio::io::duplex(AHEAD);
-        theirs.write_all(&[7; 16_406]).await.expect("room");
+        theirs.write_all(&vec![7; 16_406]).await.expect("room");
         let mut socket = Socket::new(ours);
         let mut little = [0; LITTLE];
         assert_eq!(socket.read(&mut little).await.expect("said"), LITTLE);
-        assert_eq!(socket.ahead.len(), 16_406 - LITTLE);
+        assert_eq!(socket.ahead.as_ref().map(Bytes::len), Some(16_406 - LITTLE));
         drop(theirs);
         let mut heard = Vec::new();
         socket.read_to_end(&mut heard).await.expect("a proper end");
         assert_eq!(heard.len(), 16_406 - LITTLE);
+        assert!(socket.ahead.is_none(), "a connection that waits holds nothing");
     }
 
     #[tokio::test]

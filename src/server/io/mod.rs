@@ -11,13 +11,14 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 mod progress;
@@ -37,6 +38,9 @@ const HALF_CLOSE_GRACE: Duration = Duration::from_secs(2);
 /// A socket that is closed with unread bytes in it resets the connection: most clients then report a broken pipe and
 /// never look at the answer, which is the refusal that says what to change.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// What remains of an upload after its answer must come at this rate at least, in bytes each time that a head might take.
+const MOVED: usize = 4096;
 
 /// What is written in one piece, however many it comes in.
 const SHORT: usize = 2048;
@@ -133,9 +137,9 @@ impl<S> Watched<S> {
             WAITING => return self.poll_idle(cx),
             _ => return Poll::Pending,
         }
-        // A head has one deadline for all of it. What may be the rest of an upload has one for each time it moves; a
-        // head that follows is then left to hyper's timer.
-        let moved = if self.progress.has_upload() { self.read } else { 0 };
+        // A head has one deadline for all of it. What may be the rest of an upload has one for each so many bytes: by
+        // less, a head that follows one could be kept open for days.
+        let moved = if self.progress.has_upload() { self.read / MOVED } else { 0 };
         let period = self.deadlines.head;
         let patience = self.head.get_or_insert_with(|| Patience::new(period, moved));
         ready!(patience.poll_gone(cx, period, moved));
@@ -146,9 +150,10 @@ impl<S> Watched<S> {
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.head = None;
         let limit = self.deadlines.idle;
+        let since = *self.idle_since.get_or_insert_with(Instant::now);
         let settles = self.progress.rest() == DONE && limit.is_none_or(|limit| limit > SETTLE);
         let Some(period) = (if settles { Some(SETTLE) } else { limit }) else { return Poll::Pending };
-        let ends = *self.idle_since.get_or_insert_with(Instant::now) + period;
+        let ends = since + period;
         let set = self.idle.is_some();
         let timer = self.idle.get_or_insert_with(|| Box::pin(sleep_until(ends)));
         // One that is set will wake this task, which is the only one that comes here.
@@ -158,7 +163,8 @@ impl<S> Watched<S> {
         if timer.deadline() != ends {
             timer.as_mut().reset(ends);
         }
-        ready!(timer.as_mut().poll(cx));
+        // Unconstrained: a task that has done much in this turn would be told to wait for a timer that is not set yet.
+        ready!(pin!(unconstrained(timer.as_mut())).poll(cx));
         if settles {
             // Whoever drives the connection looks for this each time that it has nothing to do.
             self.progress.settled();

@@ -167,16 +167,29 @@ async fn an_upload_that_breaks_off_is_seen_as_cut() {
 async fn an_upload_that_outlives_its_answer_goes_on_while_it_moves() {
     let (mut stage, actor) = Stage::new();
     let (mut client, served) = connection(actor, &config());
-    client.send("POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n").await;
+    client.send("POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n").await;
     client.until("ok").await;
     for _ in 0..20 {
         sleep(9 * SECOND).await;
-        client.send("x").await;
+        client.send(&"x".repeat(5000)).await;
     }
     client.get("/").await;
     client.until("ok").await;
     stage.arrivals("whole", 1).await;
     assert!(!served.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_trickles_after_an_upload_is_cut() {
+    let (_stage, actor) = Stage::new();
+    let (mut client, served) = connection(actor, &config());
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx").await;
+    client.until("ok").await;
+    for byte in ["G", "E", "T"] {
+        client.send(byte).await;
+        sleep(9 * SECOND).await;
+    }
+    timeout(SECOND, served).await.expect("cut").expect("no panic");
 }
 
 #[tokio::test(start_paused = true)]

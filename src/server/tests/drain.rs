@@ -183,8 +183,11 @@ async fn a_panic_costs_one_request() {
     let (_stage, actor) = Stage::new();
     let server = Server::start(&config(), actor).await;
     let mut client = Client::connect(&server.address).await;
-    client.get("/panic").await;
-    assert!(client.until("sorry").await.starts_with("HTTP/1.1 500"));
+    // While it waits, and before it could.
+    for path in ["/panic", "/panic/at-once"] {
+        client.get(path).await;
+        assert!(client.until("sorry").await.starts_with("HTTP/1.1 500"));
+    }
     client.get("/").await;
     client.until("ok").await;
     server.stop.drain();
