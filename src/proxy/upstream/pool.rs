@@ -7,9 +7,10 @@
 //! A further HTTP/2 connection is a convenience: whoever waits for one takes a stream that becomes free meanwhile, and
 //! if it cannot be had, waits for a stream of those that are there.
 //!
-//! How long they are kept: HTTP/1.1 connections until nobody has used them for `idle_timeout`, without exception, so that
-//! the first request after a pause pays for a dial. HTTP/2 connections likewise, but for the newest one, which stays
-//! and is replaced shortly before `max_age`, with or without requests. One that served nobody in all its life is not
+//! How long they are kept: HTTP/1.1 connections until nobody has used them for `idle_timeout`, but for one that is kept
+//! ready for a while after the last request. It is replaced each [`Pool::spare_period`], since upstream closes what is
+//! silent, and made anew no sooner where upstream has closed it before. HTTP/2 connections likewise, but for the newest
+//! one, which stays and is replaced shortly before `max_age`, with or without requests. One that served nobody in all its life is not
 //! replaced: once nothing has been asked for `max_age` to twice `max_age` there is no connection and no PING any more.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -64,6 +65,9 @@ struct State {
     /// When a dial failed beside a living HTTP/2 connection, and for how long there is no other.
     pause: Option<(Stopwatch, Duration)>,
     sweeping: bool,
+    /// When the pool was made, which counts as a request, and when a spare connection was dialled.
+    born: Stopwatch,
+    spare_dialled: Option<Stopwatch>,
     /// Changes when the machine wakes from a suspend.
     resumed: watch::Receiver<u64>,
     /// When the pool was last asked, by the clock that counts a suspend and by the one that does not.
@@ -97,6 +101,8 @@ impl State {
             shared_dial: None,
             pause: None,
             sweeping: false,
+            born: Stopwatch::start(),
+            spare_dialled: None,
             resumed,
             asked: None,
         }
@@ -257,7 +263,8 @@ impl Pool {
             return Way::Have(h2);
         }
         while let Some((h1, since)) = state.idle.pop() {
-            if !h1.sender.is_closed() && since.until(awake) < self.idle_timeout {
+            // Of those that are older the sweep has left one, the spare.
+            if !h1.sender.is_closed() && since.until(awake) < self.spare_period() + self.idle_timeout {
                 return Way::Have(Connection::H1(h1));
             }
         }
@@ -358,7 +365,7 @@ impl Pool {
                 let Some(pool) = this.upgrade() else { return };
                 let mut state = pool.lock();
                 pool.sweep(&mut state);
-                if state.idle.is_empty() && state.h2.is_empty() {
+                if state.idle.is_empty() && state.h2.is_empty() && !pool.wants_spare(&state) {
                     state.sweeping = false;
                     return;
                 }
@@ -366,10 +373,42 @@ impl Pool {
         });
     }
 
+    /// From one spare connection to the next: a minute, unless connections are meant to live for less or more.
+    fn spare_period(&self) -> Duration {
+        (2 * self.idle_timeout).max(self.max_age / 10)
+    }
+
+    /// Whether one HTTP/1.1 connection is kept ready: for a quarter of an hour, by default, after the last request.
+    fn wants_spare(&self, state: &State) -> bool {
+        let asked = state.asked.map_or(state.born, |(_, asked)| asked);
+        let recent = asked.elapsed() < self.max_age * 3 / 2;
+        recent && state.protocol == Protocol::Http1 && !self.idle_timeout.is_zero()
+    }
+
+    fn sweep_idle(&self, state: &mut State, now: Stopwatch) {
+        let wants_spare = self.wants_spare(state);
+        let mut above = state.idle.len();
+        state.idle.retain_mut(|(h1, since)| {
+            above -= 1;
+            let silent = since.until(now);
+            let spare = wants_spare && above == 0;
+            // Whoever takes it must expect that upstream closes it at this moment.
+            h1.reused |= silent >= self.idle_timeout;
+            let limit = self.idle_timeout + if spare { self.spare_period() } else { Duration::ZERO };
+            !h1.sender.is_closed() && silent < limit
+        });
+        let period = self.spare_period();
+        let fresh = state.idle.last().is_some_and(|(_, since)| since.until(now) < period);
+        if wants_spare && !fresh && state.spare_dialled.is_none_or(|dialled| dialled.until(now) >= period) {
+            state.spare_dialled = Some(now);
+            self.shared_dial(state);
+        }
+    }
+
     fn sweep(&self, state: &mut State) {
-        state.idle.retain(|(h1, since)| !h1.sender.is_closed() && since.elapsed() < self.idle_timeout);
-        let mut newest = state.h2.len();
         let now = Stopwatch::start();
+        self.sweep_idle(state, now);
+        let mut newest = state.h2.len();
         state.h2.retain_mut(|kept| {
             newest -= 1;
             if std::mem::take(&mut kept.busy) || kept.h2.is_in_use() {

@@ -6,6 +6,7 @@
 //! * `streaming`: nothing is held back, and what happens when one side stops
 //! * `malformed`: upstreams that speak badly
 //! * `retries`: what is sent again, and what never is
+//! * `spare`: the connection that is kept ready
 //! * `failures`: no way to upstream, TLS, and every wait's end
 //! * `limits`: one request too many
 
@@ -15,6 +16,7 @@ mod fields;
 mod limits;
 mod malformed;
 mod retries;
+mod spare;
 mod streaming;
 mod targets;
 
