@@ -24,7 +24,23 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Collected};
 use hyper::body::Incoming;
 
+use crate::harness::daemon::Daemon;
+use crate::harness::talk::Talk;
 use crate::harness::upstream::{Body, full};
+use crate::harness::wire::Wire;
+
+/// An answer without content.
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+
+/// The connection to upstream that has served a first request, and is idle.
+async fn served_once(wire: &Wire, proxy: &Daemon) -> Talk {
+    let mut caller = proxy.ask("GET /v1/first HTTP/1.1").await;
+    let mut upstream = wire.accept().await;
+    upstream.head().await;
+    upstream.say(OK).await;
+    caller.head().await;
+    upstream
+}
 
 /// Answers with the request's body.
 async fn echo(request: Request<Incoming>) -> Response<Body> {

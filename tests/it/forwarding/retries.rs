@@ -4,23 +4,17 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::echo;
+use super::{OK, echo, served_once};
 use crate::harness::daemon::{Daemon, daemon, start};
 use crate::harness::talk::{Talk, show};
 use crate::harness::upstream::{Speaks, Upstream};
 use crate::harness::wire::Wire;
 
-const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-
 /// A proxy, and its connection to upstream, which has served one request and is idle.
 async fn idle_connection() -> (Wire, Daemon, Talk) {
     let wire = Wire::listen().await;
     let proxy = wire.daemon().await;
-    let mut caller = proxy.ask("GET /v1/first HTTP/1.1").await;
-    let mut upstream = wire.accept().await;
-    upstream.head().await;
-    upstream.say(OK).await;
-    caller.head().await;
+    let upstream = served_once(&wire, &proxy).await;
     (wire, proxy, upstream)
 }
 

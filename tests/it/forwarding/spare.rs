@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::{OK, served_once};
 use crate::harness::daemon::{Daemon, start};
 use crate::harness::talk::Talk;
 use crate::harness::wire::Wire;
-
-const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 /// A proxy whose connections live so long, and one of them, which has served a request.
 async fn served(idle: Duration, max_age: Duration) -> (Wire, Daemon, Talk) {
@@ -17,11 +16,7 @@ async fn served(idle: Duration, max_age: Duration) -> (Wire, Daemon, Talk) {
     settings.upstream.idle_timeout = idle;
     settings.upstream.max_age = max_age;
     let proxy = start(settings).await;
-    let mut caller = proxy.ask("GET /v1/first HTTP/1.1").await;
-    let mut upstream = wire.accept().await;
-    upstream.head().await;
-    upstream.say(OK).await;
-    caller.head().await;
+    let upstream = served_once(&wire, &proxy).await;
     (wire, proxy, upstream)
 }
 
