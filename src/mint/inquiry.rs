@@ -115,7 +115,8 @@ impl Inquirer {
     /// Reads `url` with `query`, with a token.
     pub async fn read(&self, url: &BaseUrl, query: &str, token: &AccessToken) -> Answer {
         let request = self.client.get(format!("{url}?{query}"));
-        let request = request.header(ACCEPT, "application/json").header(AUTHORIZATION, token.authorization());
+        let request =
+            request.header(ACCEPT, "application/json").header(AUTHORIZATION, token.authorization().clone());
         let mut answer = ask(request, &[token.expose()], |_, _| Err(String::new())).await;
         if let Answer::Heard(heard) = &mut answer {
             heard.token = None;

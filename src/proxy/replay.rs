@@ -169,9 +169,12 @@ impl Source {
         }
     }
 
-    /// Whether there is a body, and its length is not known before its end.
-    pub(super) fn is_unsized(&self) -> bool {
-        matches!(self, Self::Stream(stream) if stream.hint.exact().is_none())
+    /// In bytes, unless it is not known before the end.
+    pub(super) fn length(&self) -> Option<u64> {
+        match self {
+            Self::Empty => Some(0),
+            Self::Stream(stream) => stream.hint.exact(),
+        }
     }
 
     /// Whether there is no body at all.
@@ -330,14 +333,6 @@ impl Body for Attempt {
             let is_reader = state.reader == s.number && !state.held;
             is_reader && state.incoming.is_none() && state.failure.is_none() && s.next >= state.kept.len()
         })
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            None => SizeHint::with_exact(0),
-            // Before the first frame, which is when it is asked for.
-            Some(sending) => sending.stream.hint,
-        }
     }
 }
 

@@ -128,8 +128,8 @@ impl AccessToken {
     }
 
     /// The value of the `Authorization` header, marked sensitive. Cloning it is a reference count.
-    pub fn authorization(&self) -> HeaderValue {
-        self.0.clone()
+    pub fn authorization(&self) -> &HeaderValue {
+        &self.0
     }
 
     /// The token alone.

@@ -43,7 +43,7 @@ impl Lease {
     }
 
     /// The value of the `Authorization` header.
-    pub fn authorization(&self) -> HeaderValue {
+    pub fn authorization(&self) -> &HeaderValue {
         self.token.authorization()
     }
 }

@@ -60,7 +60,7 @@ impl ReadError {
 pub(super) enum Read {
     All(Bytes),
     /// More than we hold: what has been read, and the rest.
-    Part(Bytes, Decoded),
+    Part(Bytes, Box<Decoded>),
 }
 
 impl Read {
@@ -68,7 +68,7 @@ impl Read {
     pub(super) fn content(self) -> Content {
         match self {
             Self::All(bytes) => Content::Own(Some(bytes)),
-            Self::Part(bytes, rest) => Content::Decoded(Some(bytes), Box::new(rest)),
+            Self::Part(bytes, rest) => Content::Decoded(Some(bytes), rest),
         }
     }
 }
@@ -105,7 +105,7 @@ impl Decoded {
                 }
             }
             if all.len() + first.as_ref().map_or(0, Bytes::len) > MOST {
-                return Ok(Read::Part(first.unwrap_or_else(|| all.freeze()), self));
+                return Ok(Read::Part(first.unwrap_or_else(|| all.freeze()), Box::new(self)));
             }
         }
         Ok(Read::All(first.unwrap_or_else(|| all.freeze())))

@@ -1,7 +1,7 @@
 //! One new connection to an origin: DNS, TCP (happy eyeballs), a proxy's tunnel, TLS, ALPN.
 
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -22,7 +23,7 @@ use tokio_rustls::client::TlsStream;
 use tower::Service;
 
 use super::error::{Kind, SendError, find_in, root_cause};
-use super::socket::{Allowance, Socket};
+use super::socket::{Heard, Socket};
 use crate::airbyte::BaseUrl;
 use crate::outbound::{Hop, Outbound};
 
@@ -45,16 +46,25 @@ pub(super) struct Dialer {
 }
 
 /// A connection that speaks nothing yet.
+#[derive(Debug)]
 pub(super) enum Stream {
     Plain(Socket<TcpStream>),
     Tls(Box<TlsStream<Socket<TcpStream>>>),
 }
 
 impl Stream {
-    pub(super) fn allowance(&self) -> Arc<Allowance> {
+    pub(super) fn heard(&self) -> Arc<Heard> {
         match self {
-            Self::Plain(socket) => socket.allowance(),
-            Self::Tls(tls) => tls.get_ref().0.allowance(),
+            Self::Plain(socket) => socket.heard(),
+            Self::Tls(tls) => tls.get_ref().0.heard(),
+        }
+    }
+
+    /// Whether a write has failed, so that nothing more can be said.
+    pub(super) fn is_deaf(&self) -> bool {
+        match self {
+            Self::Plain(socket) => socket.is_deaf(),
+            Self::Tls(tls) => tls.get_ref().0.is_deaf(),
         }
     }
 
@@ -63,6 +73,56 @@ impl Stream {
         match self {
             Self::Plain(_) => false,
             Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
+            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(socket) => socket.is_write_vectored(),
+            Self::Tls(tls) => tls.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }
 }

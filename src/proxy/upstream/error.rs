@@ -38,18 +38,6 @@ impl SendError {
         Self { kind, message: message.into() }
     }
 
-    /// What an error of HTTP/1.1 means once a request was under way.
-    pub(super) fn from_hyper(error: &hyper::Error) -> Self {
-        let cause = root_cause(error);
-        if error.is_parse() || error.is_parse_status() || error.is_parse_too_large() {
-            return Self::new(Kind::Protocol, format!("the answer is not well-formed HTTP ({cause})"));
-        }
-        if error.is_incomplete_message() {
-            return Self::new(Kind::Closed, CLOSED);
-        }
-        Self::new(Kind::Closed, format!("{CLOSED} ({cause})"))
-    }
-
     /// What an error of HTTP/2 means, of a stream or of its connection.
     pub(super) fn from_h2(error: &h2::Error) -> Self {
         // We gave up because of what upstream sent, or it did because of something like that. Codes differ (RFC 9113 §7);
@@ -62,7 +50,7 @@ impl SendError {
     }
 }
 
-const CLOSED: &str = "the connection was closed before an answer";
+pub(super) const CLOSED: &str = "the connection was closed before an answer";
 
 /// How an answer is usually lost, in our own words. `None` for what is not usual.
 fn lost(error: &h2::Error) -> Option<String> {

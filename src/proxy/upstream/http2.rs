@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderValue, Request, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
@@ -23,7 +23,8 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use super::connection::Failed;
-use super::socket::Allowance;
+use super::says_its_length;
+use super::socket::Heard;
 use crate::clock::Stopwatch;
 use crate::proxy::idle::IdleTimer;
 use crate::proxy::replay::Attempt;
@@ -39,6 +40,9 @@ const STREAM_WINDOW: u32 = 512 * 1024;
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 128;
 /// Of one upload, until upstream takes more.
 const MAX_SEND_BUFFER: usize = 1024 * 1024;
+/// Of one upload, before it asks whether there is room: a stream has none until its connection has had a turn, and small
+/// content should go out with the head.
+const UNASKED: usize = 16 * 1024;
 /// How long an upload waits for upstream to take more of it.
 const NO_ROOM: Duration = Duration::from_secs(600);
 
@@ -84,8 +88,8 @@ impl H2 {
     /// Greets the peer, and spawns the task that drives the connection.
     pub(super) async fn open<I>(
         io: I,
-        heard: Arc<Allowance>,
-        max_head: u32,
+        heard: Arc<Heard>,
+        most_head: usize,
         freed: &Arc<Notify>,
     ) -> Result<Self, h2::Error>
     where
@@ -94,7 +98,7 @@ impl H2 {
         let born = Stopwatch::start();
         let (sender, mut connection) = Builder::new()
             .enable_push(false)
-            .max_header_list_size(max_head)
+            .max_header_list_size(u32::try_from(most_head).unwrap_or(u32::MAX))
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buffer_size(MAX_SEND_BUFFER)
@@ -143,7 +147,7 @@ impl H2 {
     }
 
     /// Opens a stream for `request`.
-    pub(super) fn send(mut self, request: Request<Attempt>) -> Result<Sending, Failed> {
+    pub(super) fn send(mut self, request: Request<Attempt>, share: Share) -> Result<Sending, Failed> {
         let (head, body) = request.into_parts();
         let mut head = Request::from_parts(head, ());
         let whole = body.is_end_stream();
@@ -157,9 +161,10 @@ impl H2 {
         }
         let (answer, stream) = self.sender.send_request(head, whole).map_err(failed(false))?;
         let no_room = IdleTimer::new(NO_ROOM);
-        let upload =
-            (!whole).then(|| Box::new(Upload { body, stream, chunk: Bytes::new(), last: false, no_room }));
-        Ok(Sending { answer, upload, streams: self.streams, reused: self.reused })
+        let upload = (!whole).then(|| {
+            Box::new(Upload { body, stream, chunk: Bytes::new(), last: false, unasked: UNASKED, no_room })
+        });
+        Ok(Sending { answer, upload, share: Some(share), reused: self.reused })
     }
 }
 
@@ -169,7 +174,8 @@ pub(super) struct Sending {
     answer: ResponseFuture,
     /// Boxed, since most requests have no body and all would be larger by it.
     upload: Option<Box<Upload>>,
-    streams: Arc<Streams>,
+    /// Until there is an answer, which then has it.
+    share: Option<Share>,
     reused: bool,
 }
 
@@ -185,38 +191,33 @@ impl Future for Sending {
         let response = response.map_err(|error| Failed::of_h2(&error, false, this.reused))?;
         let rest = this.upload.take().map(|rest| {
             // It takes the stream as long as it lasts, also after the answer.
-            let share = Share::of(&this.streams);
+            let share = this.share.as_ref().map(|Share(streams)| Share::of(streams));
             let going_on = async move {
                 rest.await;
                 drop(share);
             };
             tokio::spawn(going_on).abort_handle()
         });
-        Poll::Ready(Ok(Streamed::of(response, rest)))
+        Poll::Ready(Ok(Streamed::of(response, rest, this.share.take())))
     }
-}
-
-/// As RFC 9110 §8.6 asks of methods whose content means something.
-fn says_its_length(method: &Method) -> bool {
-    !matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::CONNECT)
 }
 
 /// Ends when the peer says nothing any more. It is asked (PING) when it has said nothing for a while; until it answers,
 /// whatever else it says will do: the answer may be in line behind much that is on its way.
-async fn silent(pings: Option<PingPong>, peer: &Allowance) {
+async fn silent(pings: Option<PingPong>, peer: &Heard) {
     let Some(mut pings) = pings else { return std::future::pending().await };
     loop {
-        let before = peer.heard();
+        let before = peer.count();
         sleep(PING_INTERVAL).await;
-        if peer.heard() != before {
+        if peer.count() != before {
             continue;
         }
         let mut answer = pin!(pings.ping(Ping::opaque()));
         loop {
-            let before = peer.heard();
+            let before = peer.count();
             match timeout(PING_TIMEOUT, answer.as_mut()).await {
                 Ok(Ok(_)) => break,
-                Err(_) if peer.heard() != before => {}
+                Err(_) if peer.count() != before => {}
                 Ok(Err(_)) | Err(_) => return,
             }
         }
@@ -231,6 +232,8 @@ struct Upload {
     /// Read, and not yet sent.
     chunk: Bytes,
     last: bool,
+    /// May still be sent without asking for room.
+    unasked: usize,
     no_room: IdleTimer,
 }
 
@@ -259,7 +262,8 @@ impl Future for Upload {
                     None => this.last = true,
                 }
             }
-            if !this.chunk.is_empty() {
+            this.unasked = this.unasked.saturating_sub(this.chunk.len());
+            if this.unasked == 0 && !this.chunk.is_empty() {
                 // A claim of one byte, since what is claimed and not used is missing to the other streams.
                 this.stream.reserve_capacity(1);
                 while this.stream.capacity() == 0 {
@@ -293,15 +297,17 @@ pub(super) struct Streamed {
     rest: Option<AbortHandle>,
     /// As `Content-Length` says, less what has come.
     left: Option<u64>,
+    /// Until it has been read to its end.
+    share: Option<Share>,
 }
 
 impl Streamed {
-    fn of(response: Response<RecvStream>, rest: Option<AbortHandle>) -> Response<Self> {
+    fn of(response: Response<RecvStream>, rest: Option<AbortHandle>, share: Option<Share>) -> Response<Self> {
         let length = response.headers().get(header::CONTENT_LENGTH);
         let said = length.and_then(|value| value.to_str().ok()?.parse().ok());
         response.map(|stream| {
             let ended = stream.is_end_stream() || said == Some(0);
-            Self { stream, ended, rest, left: said.or(ended.then_some(0)) }
+            Self { stream, ended, rest, left: said.or(ended.then_some(0)), share }
         })
     }
 
@@ -310,6 +316,11 @@ impl Streamed {
         if let Some(rest) = &self.rest {
             rest.abort();
         }
+    }
+
+    /// Its place is free for another.
+    pub(super) fn release(&mut self) {
+        self.share = None;
     }
 }
 
@@ -373,7 +384,7 @@ mod tests {
             std::future::pending::<()>().await;
         });
         let ours = Socket::new(ours);
-        let heard = ours.allowance();
+        let heard = ours.heard();
         H2::open(ours, heard, 64 * 1024, &Arc::default()).await.expect("a server")
     }
 
@@ -406,7 +417,7 @@ mod tests {
             std::future::pending::<()>().await;
         });
         let ours = Socket::new(ours);
-        let heard = ours.allowance();
+        let heard = ours.heard();
         let mut h2 = H2::open(ours, heard, 64 * 1024, &Arc::default()).await.expect("greeted");
         sleep(PING_INTERVAL + busy).await;
         assert!(!h2.is_closed());
@@ -418,7 +429,7 @@ mod tests {
     async fn a_connection_that_nobody_holds_ends() {
         let (ours, mut theirs) = duplex(64 * 1024);
         let ours = Socket::new(ours);
-        let heard = ours.allowance();
+        let heard = ours.heard();
         let h2 = H2::open(ours, heard, 64 * 1024, &Arc::default()).await.expect("greeted");
         drop(h2);
         let mut said = Vec::new();

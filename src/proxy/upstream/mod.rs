@@ -4,6 +4,7 @@ mod connection;
 mod deadline;
 mod dial;
 mod error;
+mod http1;
 mod http2;
 mod pool;
 mod relay;
@@ -17,10 +18,10 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
 use tokio::sync::watch;
 
-use self::connection::{Connection, Failed, Received};
+use self::connection::{Connection, Failed, Received, Sending};
 use self::deadline::{Deadline, Timers};
 pub(crate) use self::error::{Kind, SendError};
 use self::pool::Pool;
@@ -186,17 +187,21 @@ impl Origin {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let connection;
+            let mut connection;
             (connection, now) = self.pool.checkout(now, tokens.clock()).await?;
             if !lease.is_live(now) {
                 *lease = tokens.acquire().await.map_err(|error| {
                     let message = error.to_string();
                     SendError::new(Kind::Token(error), message)
                 })?;
+                // That may have taken long.
+                if attempts < MAX_ATTEMPTS && self.pool.has_ended(&mut connection) {
+                    now = tokens.now();
+                    continue;
+                }
             }
-            let built = self.build(request, &connection, lease);
             // In a statement of its own, or what is moved out of it would be kept while the answer is awaited.
-            let (sending, held) = match connection.send(built) {
+            let sending = match self.begin(request, connection, lease) {
                 Ok(sent) => sent,
                 Err(failed) => {
                     begin_again(request, failed, attempts)?;
@@ -205,35 +210,33 @@ impl Origin {
                 }
             };
             match self.await_head(pin!(sending), &request.body).await? {
-                Ok(response) => {
-                    check(&response)?;
-                    return Ok(self.relay(response, held, &request.body));
-                }
+                Ok(response) => return Ok(self.relay(response, &request.body)),
                 Err(failed) => begin_again(request, failed, attempts)?,
             }
             now = tokens.now();
         }
     }
 
-    fn build(&self, request: &Outgoing, connection: &Connection, lease: &Lease) -> Request<Attempt> {
+    /// Puts `request` on its way.
+    fn begin(&self, request: &Outgoing, connection: Connection, lease: &Lease) -> Result<Sending, Failed> {
+        match connection {
+            Connection::H1(h1) => Ok(Sending::H1(h1.send(request, &self.host, lease.authorization()))),
+            Connection::H2(h2, share) => h2.send(self.stream(request, lease), share).map(Sending::H2),
+        }
+    }
+
+    /// A request as a stream of HTTP/2 has it.
+    fn stream(&self, request: &Outgoing, lease: &Lease) -> Request<Attempt> {
         let mut built = Request::new(request.body.attempt());
         *built.method_mut() = request.method.clone();
         *built.headers_mut() = request.headers.clone();
-        built.headers_mut().insert(header::AUTHORIZATION, lease.authorization());
+        built.headers_mut().insert(header::AUTHORIZATION, lease.authorization().clone());
         let mut uri = http::uri::Parts::default();
         uri.path_and_query = Some(request.target.clone());
-        if connection.is_h2() {
-            // Becomes :scheme and :authority (RFC 9113 §8.3.1); a Host field beside them could only contradict.
-            uri.scheme = Some(self.url.scheme().clone());
-            uri.authority = Some(self.url.authority().clone());
-            *built.version_mut() = Version::HTTP_2;
-        } else {
-            built.headers_mut().insert(header::HOST, self.host.clone());
-            if request.body.is_unsized() {
-                // hyper would take a GET for one without a body.
-                built.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-            }
-        }
+        // Becomes :scheme and :authority (RFC 9113 §8.3.1); a Host field beside them could only contradict.
+        uri.scheme = Some(self.url.scheme().clone());
+        uri.authority = Some(self.url.authority().clone());
+        *built.version_mut() = Version::HTTP_2;
         // All three parts were parsed before, and together they are complete.
         *built.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
         built
@@ -267,26 +270,16 @@ impl Origin {
         .await
     }
 
-    fn relay(&self, response: Response<Received>, held: connection::Held, sent: &Source) -> Response<Relay> {
+    fn relay(&self, response: Response<Received>, sent: &Source) -> Response<Relay> {
         let failed = response.status().is_client_error() || response.status().is_server_error();
-        let upload = sent.progress().is_some().then(|| Upload { rest: sent.clone(), wanted: !failed });
-        response.map(|body| Relay::new(body, held, Arc::clone(&self.pool), upload, self.body_idle_timeout))
+        let upload = (!sent.is_empty()).then(|| Upload { rest: sent.clone(), wanted: !failed });
+        response.map(|body| Relay::new(body, Arc::clone(&self.pool), upload, self.body_idle_timeout))
     }
 }
 
-/// What the HTTP library lets through and nobody could make sense of. The connection goes with the error.
-fn check<B>(response: &Response<B>) -> Result<(), SendError> {
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        // RFC 9110 §7.8: only after a request to. Whatever follows is not HTTP.
-        return Err(SendError::new(Kind::Protocol, "the answer switches protocols, which was not asked for"));
-    }
-    let mut codings = response.headers().get_all(header::TRANSFER_ENCODING).iter();
-    let chunked = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
-    if codings.next().is_some_and(|first| !chunked(first)) || codings.next().is_some() {
-        // We ask for none (RFC 9112 §7.4), and the caller could not tell that one was left on.
-        return Err(SendError::new(Kind::Protocol, "the answer has a transfer coding besides chunked"));
-    }
-    Ok(())
+/// As RFC 9110 §8.6 asks of methods whose content means something.
+fn says_its_length(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::CONNECT)
 }
 
 /// Gives back the error, unless the request may be sent again.

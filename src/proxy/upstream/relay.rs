@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::connection::{Held, Received};
+use super::connection::Received;
 use super::pool::Pool;
 use crate::proxy::idle::IdleTimer;
 use crate::proxy::replay::Source;
@@ -17,13 +17,14 @@ use crate::proxy::replay::Source;
 #[derive(Debug)]
 pub(crate) struct Relay {
     incoming: Received,
-    held: Option<(Held, Arc<Pool>)>,
+    /// Until the connection is given back.
+    pool: Option<Arc<Pool>>,
     upload: Option<Upload>,
     idle: IdleTimer,
     limit: Duration,
 }
 
-/// A request body that was still on its way when the answer came.
+/// A request body, some of which may be on its way when the answer has come.
 #[derive(Debug)]
 pub(super) struct Upload {
     pub(super) rest: Source,
@@ -51,15 +52,9 @@ impl RelayError {
 }
 
 impl Relay {
-    pub(super) fn new(
-        incoming: Received,
-        held: Held,
-        pool: Arc<Pool>,
-        upload: Option<Upload>,
-        limit: Duration,
-    ) -> Self {
+    pub(super) fn new(incoming: Received, pool: Arc<Pool>, upload: Option<Upload>, limit: Duration) -> Self {
         let idle = IdleTimer::new(limit);
-        let mut relay = Self { incoming, held: Some((held, pool)), upload, idle, limit };
+        let mut relay = Self { incoming, pool: Some(pool), upload, idle, limit };
         relay.release_at_end();
         relay
     }
@@ -71,16 +66,12 @@ impl Relay {
     }
 
     fn release(&mut self) {
-        let Some((held, pool)) = self.held.take() else { return };
-        if let Some(upload) = self.upload.take().filter(|upload| upload.rest.progress().is_some()) {
-            // The connection is busy with it, and closes afterwards: the next request must not wait for that.
-            if !upload.wanted {
-                upload.rest.withdraw();
-                self.incoming.end_upload();
-            }
-            return;
+        let Some(pool) = self.pool.take() else { return };
+        if let Some(upload) = self.upload.take().filter(|upload| !upload.wanted) {
+            upload.rest.withdraw();
+            self.incoming.end_upload();
         }
-        if let Held::H1(h1) = held {
+        if let Some(h1) = self.incoming.release() {
             pool.put_back(h1);
         }
     }

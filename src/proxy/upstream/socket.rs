@@ -4,12 +4,10 @@
 //! answer lies unread in our receive buffer (RFC 9112 §9.5 and §9.6). The HTTP library would take the failed write for
 //! the end of everything; so writes seem to succeed from then on, and what upstream has said decides.
 //!
-//! It also bounds what a peer may say before an answer: interim answers (1xx) could go on for ever, and the HTTP library
-//! skips them without telling.
-//!
-//! And it reads ahead. The TLS library asks for 4 KiB at a time, so that a full record takes five calls of the kernel.
+//! It also reads ahead, and counts what the peer says. The TLS library asks for 4 KiB at a time, so that a full record takes five calls of the kernel.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,66 +28,49 @@ thread_local! {
     static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; AHEAD].into());
 }
 
-/// Before the head of an answer is complete: heads of 64 KiB, some interim ones, and what has come behind.
-const MOST_BEFORE_HEAD: usize = 1024 * 1024;
+/// How much the peer has said, in bytes. Wraps.
+#[derive(Debug, Default)]
+pub(super) struct Heard(AtomicUsize);
 
-/// What the peer has said, and what it may still say before the head of its answer is complete, while one is awaited.
-#[derive(Debug)]
-pub(super) struct Allowance {
-    left: AtomicUsize,
-    /// Wraps.
-    heard: AtomicUsize,
-}
-
-const UNLIMITED: usize = usize::MAX;
-
-impl Allowance {
-    /// From now on it counts.
-    pub(super) fn begin(&self) {
-        self.left.store(MOST_BEFORE_HEAD, Ordering::Relaxed);
-    }
-
-    /// The head has come.
-    pub(super) fn end(&self) {
-        self.left.store(UNLIMITED, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_used_up(&self) -> bool {
-        self.left.load(Ordering::Relaxed) == 0
-    }
-
+impl Heard {
     /// Changes whenever the peer has said something.
-    pub(super) fn heard(&self) -> usize {
-        self.heard.load(Ordering::Relaxed)
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
     }
 
-    fn take(&self, bytes: usize) {
-        self.heard.fetch_add(bytes, Ordering::Relaxed);
-        let left = self.left.load(Ordering::Relaxed);
-        if left != UNLIMITED {
-            self.left.store(left.saturating_sub(bytes), Ordering::Relaxed);
-        }
+    fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
-#[derive(Debug)]
 pub(super) struct Socket<I> {
     io: I,
     /// Read, and not yet asked for.
     ahead: Option<Bytes>,
-    allowance: Arc<Allowance>,
+    heard: Arc<Heard>,
     /// What the first failed write failed with.
     deaf: Option<io::ErrorKind>,
 }
 
+impl<I> fmt::Debug for Socket<I> {
+    /// Not what is read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket").field("deaf", &self.deaf).finish_non_exhaustive()
+    }
+}
+
 impl<I> Socket<I> {
     pub(super) fn new(io: I) -> Self {
-        let allowance = Allowance { left: AtomicUsize::new(UNLIMITED), heard: AtomicUsize::new(0) };
-        Self { io, ahead: None, allowance: Arc::new(allowance), deaf: None }
+        Self { io, ahead: None, heard: Arc::default(), deaf: None }
     }
 
-    pub(super) fn allowance(&self) -> Arc<Allowance> {
-        Arc::clone(&self.allowance)
+    pub(super) fn heard(&self) -> Arc<Heard> {
+        Arc::clone(&self.heard)
+    }
+
+    /// Whether a write has failed.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.deaf.is_some()
     }
 
     fn wrote(&mut self, result: io::Result<usize>, all: usize) -> io::Result<usize> {
@@ -114,7 +95,7 @@ impl<I: AsyncRead + Unpin> Socket<I> {
             let mut read = ReadBuf::new(room);
             ready!(Pin::new(&mut self.io).poll_read(cx, &mut read))?;
             let read = read.filled();
-            self.allowance.take(read.len());
+            self.heard.add(read.len());
             let (wanted, ahead) = read.split_at(read.len().min(buf.remaining()));
             buf.put_slice(wanted);
             if !ahead.is_empty() {
@@ -140,14 +121,11 @@ impl<I: AsyncRead + Unpin> AsyncRead for Socket<I> {
             }
             return Poll::Ready(Ok(()));
         }
-        if self.allowance.is_used_up() {
-            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
-        }
         if (1..=LITTLE).contains(&room) {
             ready!(self.poll_read_ahead(cx, buf))?;
         } else {
             ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
-            self.allowance.take(buf.filled().len() - before);
+            self.heard.add(buf.filled().len() - before);
         }
         match self.deaf {
             // The failed write has used up the error. Without it, a body that was cut off would seem to be whole.

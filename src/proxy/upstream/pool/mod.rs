@@ -16,14 +16,15 @@
 mod sweep;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot, watch};
-use tokio::time::timeout;
 
-use super::connection::{Connection, H1};
+use super::connection::Connection;
 use super::dial::Dialer;
 use super::error::{Kind, SendError};
+use super::http1::H1;
 use super::http2::H2;
 use crate::clock::{Clock, Now, Stopwatch};
 
@@ -32,8 +33,6 @@ const MAX_H2: usize = 8;
 /// After a further HTTP/2 connection could not be had, none is tried for this long; twice as long after each failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long a connection from the stack may take to be ready.
-const READY: Duration = Duration::from_millis(250);
 /// Connections are not trusted after a suspend longer than this.
 const SUSPENDED: Duration = Duration::from_secs(10);
 /// Whoever waited for a connection has taken it by then.
@@ -51,13 +50,17 @@ pub(super) struct Pool {
     state: Mutex<State>,
     /// A stream of an HTTP/2 connection has become free.
     freed: Arc<Notify>,
+    /// Upstream has ended an HTTP/1.1 connection that nobody uses.
+    ended: Arc<Ended>,
+    /// Tells so.
+    ends: Waker,
     this: Weak<Self>,
 }
 
 #[derive(Debug)]
 struct State {
     protocol: Protocol,
-    idle: Vec<(H1, Stopwatch)>,
+    idle: Vec<(Box<H1>, Stopwatch)>,
     /// The newest last.
     h2: Vec<Kept>,
     /// The dial that everybody waits for.
@@ -139,6 +142,16 @@ impl State {
     }
 }
 
+/// Wakes the sweep.
+#[derive(Debug, Default)]
+struct Ended(Notify);
+
+impl Wake for Ended {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+}
+
 type SharedDial = watch::Receiver<Option<Result<(), SendError>>>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,6 +176,7 @@ impl Pool {
         max_age: Duration,
         resumed: watch::Receiver<u64>,
     ) -> Arc<Self> {
+        let ended = Arc::<Ended>::default();
         Arc::new_cyclic(|this| Self {
             dialer,
             prior_knowledge_h2,
@@ -170,6 +184,8 @@ impl Pool {
             max_age,
             state: Mutex::new(State::new(resumed)),
             freed: Arc::new(Notify::new()),
+            ends: Waker::from(Arc::clone(&ended)),
+            ended,
             this: this.clone(),
         })
     }
@@ -189,8 +205,8 @@ impl Pool {
         loop {
             // In a statement of its own: the lock must be gone before anything is awaited.
             let way = self.way(now);
-            let connection = match way {
-                Way::Have(connection) => connection,
+            match way {
+                Way::Have(connection) => return Ok((connection, now)),
                 Way::Own(dialled) => {
                     let connection = dialled.await.unwrap_or_else(|_| Err(dial_lost()))?;
                     return Ok((connection, clock.now()));
@@ -206,25 +222,10 @@ impl Pool {
                     now = clock.now();
                     match ended.ok().flatten().unwrap_or_else(|| Err(dial_lost())) {
                         // There is one that lives, and its streams become free.
-                        Err(_) if !self.lock().h2.is_empty() => continue,
+                        Err(_) if !self.lock().h2.is_empty() => {}
                         ended => ended?,
                     }
-                    continue;
                 }
-            };
-            match connection {
-                // One turn of its driver, unless it has died meanwhile or upstream does not take the last request.
-                Connection::H1(mut h1) => {
-                    if h1.sender.is_ready() {
-                        return Ok((Connection::H1(h1), now));
-                    }
-                    let ready = timeout(READY, h1.sender.ready()).await;
-                    now = clock.now();
-                    if matches!(ready, Ok(Ok(()))) {
-                        return Ok((Connection::H1(h1), now));
-                    }
-                }
-                h2 @ Connection::H2(..) => return Ok((h2, now)),
             }
         }
     }
@@ -238,17 +239,30 @@ impl Pool {
     }
 
     /// A connection whose response has been read to its end.
-    pub(super) fn put_back(&self, h1: H1) {
+    pub(super) fn put_back(&self, mut h1: Box<H1>) {
         let now = Stopwatch::start();
-        if h1.sender.is_closed() || h1.born.until(now) >= self.max_age {
-            return;
+        if h1.born.until(now) >= self.max_age || self.is_over(&mut h1) {
+            return h1.close();
         }
         let mut state = self.lock();
         if state.idle.len() >= MAX_IDLE {
-            return;
+            return h1.close();
         }
         state.idle.push((h1, now));
         self.sweep_later(&mut state);
+    }
+
+    /// Whether upstream has ended it. If it does so later, and nobody uses it then, the sweep is told.
+    fn is_over(&self, h1: &mut H1) -> bool {
+        h1.has_ended(&mut Context::from_waker(&self.ends))
+    }
+
+    /// Whether upstream has ended the connection since it was checked out.
+    pub(super) fn has_ended(&self, connection: &mut Connection) -> bool {
+        match connection {
+            Connection::H1(h1) => self.is_over(h1),
+            Connection::H2(h2, _) => h2.is_closed(),
+        }
     }
 
     fn way(&self, now: Now) -> Way {
@@ -262,11 +276,12 @@ impl Pool {
         if let Some(h2) = self.h2(&mut state, awake) {
             return Way::Have(h2);
         }
-        while let Some((h1, since)) = state.idle.pop() {
+        while let Some((mut h1, since)) = state.idle.pop() {
             // Of those that are older the sweep has left one, the spare.
-            if !h1.sender.is_closed() && since.until(awake) < self.spare_period() + self.idle_timeout {
+            if !self.is_over(&mut h1) && since.until(awake) < self.spare_period() + self.idle_timeout {
                 return Way::Have(Connection::H1(h1));
             }
+            h1.close();
         }
         if state.protocol == Protocol::Http1 {
             drop(state);
@@ -342,8 +357,11 @@ impl Pool {
 
     fn keep(&self, state: &mut State, connection: Connection) {
         match connection {
-            Connection::H1(h1) => {
+            Connection::H1(mut h1) => {
                 state.protocol = Protocol::Http1;
+                if self.is_over(&mut h1) {
+                    return h1.close();
+                }
                 state.idle.push((h1, Stopwatch::start()));
             }
             Connection::H2(h2, _) => state.keep_h2(h2),

@@ -1,6 +1,10 @@
 //! What is closed when nobody uses it, and what is made before somebody asks.
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::{Kept, Pool, Protocol, State};
 use crate::clock::Stopwatch;
@@ -14,12 +18,20 @@ impl Pool {
         if std::mem::replace(&mut state.sweeping, true) {
             return;
         }
-        let this = self.this.clone();
+        let (this, ended) = (self.this.clone(), Arc::clone(&self.ended));
         // Twice in the last tenth of a life, which is when a connection is replaced.
         let pause = (self.idle_timeout / 2).min(self.max_age / 20).max(LEAST_SWEEP);
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(pause).await;
+                let mut time = pin!(sleep(pause));
+                loop {
+                    tokio::select! {
+                        () = time.as_mut() => break,
+                        () = ended.0.notified() => {}
+                    }
+                    let Some(pool) = this.upgrade() else { return };
+                    pool.close_ended(&mut pool.lock());
+                }
                 let Some(pool) = this.upgrade() else { return };
                 let mut state = pool.lock();
                 pool.sweep(&mut state);
@@ -43,6 +55,17 @@ impl Pool {
         recent && state.protocol == Protocol::Http1 && !self.idle_timeout.is_zero()
     }
 
+    /// Closes what upstream has ended, or said something on that nobody has asked for.
+    fn close_ended(&self, state: &mut State) {
+        state.idle.retain_mut(|(h1, _)| {
+            let keeps = !self.is_over(h1);
+            if !keeps {
+                h1.close();
+            }
+            keeps
+        });
+    }
+
     fn sweep_idle(&self, state: &mut State, now: Stopwatch) {
         let wants_spare = self.wants_spare(state);
         let mut above = state.idle.len();
@@ -53,7 +76,11 @@ impl Pool {
             // Whoever takes it must expect that upstream closes it at this moment.
             h1.reused |= silent >= self.idle_timeout;
             let limit = self.idle_timeout + if spare { self.spare_period() } else { Duration::ZERO };
-            !h1.sender.is_closed() && silent < limit
+            let keeps = silent < limit && !self.is_over(h1);
+            if !keeps {
+                h1.close();
+            }
+            keeps
         });
         let period = self.spare_period();
         let fresh = state.idle.last().is_some_and(|(_, since)| since.until(now) < period);
