@@ -23,6 +23,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use super::connection::Failed;
+use super::cork::Cork;
 use super::says_its_length;
 use super::socket::Heard;
 use crate::clock::Stopwatch;
@@ -96,13 +97,14 @@ impl H2 {
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let born = Stopwatch::start();
+        let io = Cork::new(io);
         let (sender, mut connection) = Builder::new()
             .enable_push(false)
             .max_header_list_size(u32::try_from(most_head).unwrap_or(u32::MAX))
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buffer_size(MAX_SEND_BUFFER)
-            .handshake(io)
+            .handshake(io.clone())
             .await?;
         let allowed = AtomicUsize::new(connection.max_concurrent_send_streams());
         let streams = Arc::new(Streams { load: AtomicUsize::new(0), allowed, freed: Arc::clone(freed) });
@@ -112,12 +114,15 @@ impl H2 {
             let driven = poll_fn(|cx| {
                 let turn = Pin::new(&mut connection).poll(cx);
                 told.allowed.store(connection.max_concurrent_send_streams(), Ordering::Relaxed);
-                turn
+                match io.poll_out(cx) {
+                    Poll::Ready(Err(_)) => Poll::Ready(()),
+                    _ => turn.map(drop),
+                }
             });
             // Either way it ends the connection, and its streams learn of it themselves.
             tokio::select! {
                 biased;
-                _ = driven => {}
+                () = driven => {}
                 () = silent(pings, &heard) => {}
             }
         });

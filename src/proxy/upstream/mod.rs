@@ -1,6 +1,7 @@
 //! Connections to Airbyte, and one request over them.
 
 mod connection;
+mod cork;
 mod deadline;
 mod dial;
 mod error;
