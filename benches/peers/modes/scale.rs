@@ -26,7 +26,8 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Table>> {
         "requests/s, two",
         "ratio",
     ];
-    let title = format!("Two workers, h2 upstream (h1 for nginx), {CONNECTIONS} connections");
+    let upstream = if h2(bench) { "h2 upstream (h1 for nginx)" } else { "h1 upstream" };
+    let title = format!("Two workers, {upstream}, {CONNECTIONS} connections");
     let mut table = Table::new(title, &columns);
     let spare = bench.cores.len() >= 4;
     for proxy in &bench.proxies {
@@ -61,6 +62,11 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Table>> {
     Ok(vec![table])
 }
 
+/// Unless HTTP/1.1 was asked for.
+fn h2(bench: &Bench) -> bool {
+    !bench.options.only.iter().any(|word| word == "h1")
+}
+
 /// One worker and two: paced, and as fast as they can.
 async fn turn(bench: &Bench, proxy: &Proxy, spare: bool) -> Result<([Sample; 2], Option<[Sample; 2]>)> {
     let alone = sample(bench, proxy, 1, true, None).await?;
@@ -78,7 +84,7 @@ async fn sample(
     apart: bool,
     rate: Option<f64>,
 ) -> Result<Sample> {
-    let setup = Setup { h2: proxy.kind.speaks(true), workers, apart, ..Setup::default() };
+    let setup = Setup { h2: h2(bench) && proxy.kind.speaks(true), workers, apart, ..Setup::default() };
     let stage = bench.stage(proxy, setup).await?;
     let mut plan = stage.plan(CONNECTIONS, bench.options.warm, bench.options.seconds);
     plan.rate = rate;
