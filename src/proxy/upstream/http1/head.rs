@@ -61,6 +61,8 @@ pub(super) struct Head {
     pub(super) headers: HeaderMap,
     /// HTTP/1.0, not 1.1.
     old: bool,
+    /// Whether there is a `Transfer-Encoding`, and a `Connection`.
+    says: Says,
     /// In bytes.
     pub(super) length: usize,
 }
@@ -78,12 +80,12 @@ pub(super) fn parse(read: &mut Bytes) -> Result<Option<Head>, Error> {
     else {
         return Ok(None);
     };
-    let headers = fields_of(read, parsed.headers)?;
+    let (headers, says) = fields_of(read, parsed.headers)?;
     let status = StatusCode::from_u16(code).map_err(|_| Error::Malformed("invalid status"))?;
     let unusual = parsed.reason.filter(|reason| status.canonical_reason() != Some(reason));
     let reason = unusual.and_then(|reason| read.slice_ref(reason.as_bytes()).try_into().ok());
     read.advance(length);
-    Ok(Some(Head { status, reason, headers, old: version == 0, length }))
+    Ok(Some(Head { status, reason, headers, old: version == 0, says, length }))
 }
 
 fn explained(error: httparse::Error) -> &'static str {
@@ -98,8 +100,16 @@ fn explained(error: httparse::Error) -> &'static str {
     }
 }
 
+/// Of fields that few answers have, whether they are there: it is seen when they are read, and a map takes long to tell.
+#[derive(Debug, Clone, Copy, Default)]
+struct Says {
+    coding: bool,
+    connection: bool,
+}
+
 /// Values are parts of `whole`, not copies.
-fn fields_of(whole: &Bytes, parsed: &[Header<'_>]) -> Result<HeaderMap, Error> {
+fn fields_of(whole: &Bytes, parsed: &[Header<'_>]) -> Result<(HeaderMap, Says), Error> {
+    let mut says = Says::default();
     // Some are added on the way to the caller.
     let mut headers = HeaderMap::with_capacity(parsed.len() + 8);
     for field in parsed {
@@ -107,9 +117,11 @@ fn fields_of(whole: &Bytes, parsed: &[Header<'_>]) -> Result<HeaderMap, Error> {
             .map_err(|_| Error::Malformed("invalid field name"))?;
         let value = HeaderValue::from_maybe_shared(whole.slice_ref(field.value))
             .map_err(|_| Error::Malformed("invalid field value"))?;
+        says.coding |= name == header::TRANSFER_ENCODING;
+        says.connection |= name == header::CONNECTION;
         headers.append(name, value);
     }
-    Ok(headers)
+    Ok((headers, says))
 }
 
 /// How the end of the content is found (RFC 9112 §6.3), and whether another answer may come behind it.
@@ -131,7 +143,7 @@ impl Framing {
     /// Of the answer with `head` to a request with `method`.
     pub(super) fn of(head: &Head, method: &Method) -> Result<Self, Error> {
         let headers = &head.headers;
-        let chunked = is_chunked(headers)?;
+        let chunked = head.says.coding && is_chunked(headers)?;
         if chunked && head.old {
             // RFC 9112 §6.1: such framing is faulty.
             return Err(Error::Malformed("HTTP/1.0 knows no chunks"));
@@ -184,6 +196,9 @@ fn digits(number: &[u8]) -> Option<u64> {
 
 /// Whether the peer keeps the connection after the answer (RFC 9112 §9.3).
 fn keeps(head: &Head) -> bool {
+    if !head.says.connection {
+        return !head.old;
+    }
     let (mut close, mut keep_alive) = (false, false);
     for value in head.headers.get_all(header::CONNECTION) {
         for option in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
