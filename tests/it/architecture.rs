@@ -148,6 +148,8 @@ fn each_library_has_its_room() {
         ("toml::", &["config/"]),
         ("tracing_subscriber::", &["telemetry/", "token/keeper_tests/"]),
         ("flate2::", &["control/", "demo/", "proxy/lists/"]),
+        ("h2::", &["proxy/upstream/"]),
+        ("httparse::", &["proxy/upstream/http1/"]),
         ("listenfd::", &["server/"]),
         ("sd_notify::", &["cli/"]),
         ("rustls::", &["outbound/", "proxy/upstream/"]),
