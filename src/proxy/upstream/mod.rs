@@ -9,6 +9,8 @@ mod http1;
 mod http2;
 mod pool;
 mod relay;
+#[cfg(test)]
+mod slow;
 mod socket;
 
 use std::future::poll_fn;

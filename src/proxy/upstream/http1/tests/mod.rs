@@ -1,5 +1,7 @@
 //! Where answers end. What a caller gets to see of them: `tests/it/forwarding`.
 
+mod upload;
+
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
