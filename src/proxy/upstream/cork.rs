@@ -113,3 +113,136 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Cork<I> {
         Pin::new(&mut corked.io).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use tokio::time::timeout;
+
+    use super::super::slow::Slow;
+    use super::*;
+
+    /// One write after another, whole. How the library writes.
+    struct Writes {
+        bytes: Vec<u8>,
+        at: usize,
+        vectored: bool,
+    }
+
+    impl Writes {
+        fn poll(&mut self, cork: &mut Cork<Slow>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            while self.at < self.bytes.len() {
+                let left = &self.bytes[self.at..];
+                let (one, two) = left.split_at(left.len() / 3);
+                self.at += if self.vectored {
+                    let bufs = [IoSlice::new(one), IoSlice::new(two)];
+                    ready!(Pin::new(&mut *cork).poll_write_vectored(cx, &bufs))?
+                } else {
+                    ready!(Pin::new(&mut *cork).poll_write(cx, left))?
+                };
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Turns with such writes each, until everything is out.
+    async fn turns(cork: &Cork<Slow>, turns: Vec<Vec<Writes>>) -> io::Result<()> {
+        let mut end = cork.clone();
+        let mut turns: Vec<_> = turns
+            .into_iter()
+            .rev()
+            .map(|mut turn| {
+                turn.reverse();
+                turn
+            })
+            .collect();
+        let all = poll_fn(|cx| {
+            while let Some(write) = turns.last_mut().and_then(|turn| turn.last_mut()) {
+                match write.poll(&mut end, cx)? {
+                    Poll::Ready(()) => turns.last_mut().map(Vec::pop),
+                    Poll::Pending => break,
+                };
+            }
+            turns.pop_if(|turn| turn.is_empty());
+            let out = cork.poll_out(cx)?;
+            if turns.is_empty() {
+                return out.map(Ok);
+            }
+            // The library has something to do again.
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        });
+        timeout(Duration::from_secs(60), all).await.expect("everything is out")
+    }
+
+    fn run<T>(what: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime").block_on(what)
+    }
+
+    /// Writes of these lengths. No two bytes that are near each other are alike.
+    fn writes(lengths: &[usize], all: &mut Vec<u8>, vectored: bool) -> Vec<Writes> {
+        let write = |length: &usize| {
+            let bytes: Vec<u8> = (0..251).cycle().skip(all.len() % 251).take(*length).collect();
+            all.extend_from_slice(&bytes);
+            Writes { bytes, at: 0, vectored }
+        };
+        lengths.iter().map(write).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn everything_comes_out_in_order(
+            lengths in prop::collection::vec(prop::collection::vec(
+                prop_oneof![1_usize..100, 8000_usize..8400, Just(8191_usize), Just(8192), 1_usize..40_000], 0..8), 1..5),
+            mut steps in prop::collection::vec(prop_oneof![Just(0_usize), 0_usize..4, 0_usize..20_000], 0..5),
+            some in prop_oneof![1000_usize..9000, 1_usize..200_000],
+            vectored in any::<bool>(),
+        ) {
+            steps.push(some);
+            let cork = Cork::new(Slow::new(&steps, vectored));
+            let mut all = Vec::new();
+            let lengths = lengths.iter().map(|turn| writes(turn, &mut all, vectored)).collect();
+            run(turns(&cork, lengths)).expect("written");
+            let inner = cork.lock();
+            prop_assert!(inner.io.written == all, "{} of {} bytes", inner.io.written.len(), all.len());
+            prop_assert_eq!(inner.io.flushed, all.len());
+        }
+    }
+
+    #[test]
+    fn small_writes_of_one_turn_become_one() {
+        let cork = Cork::new(Slow::new(&[usize::MAX], true));
+        let mut all = Vec::new();
+        let two = vec![writes(&[100; 50], &mut all, true), writes(&[9; 3], &mut all, false)];
+        run(turns(&cork, two)).expect("written");
+        let inner = cork.lock();
+        assert_eq!((inner.io.writes, &inner.io.written), (2, &all), "one a turn");
+    }
+
+    #[test]
+    fn nothing_more_is_collected_than_64_kib_while_nothing_can_be_written() {
+        let cork = Cork::new(Slow::new(&[0], true));
+        let mut end = cork.clone();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut taken = 0;
+        while let Poll::Ready(Ok(some)) = Pin::new(&mut end).poll_write(&mut cx, &[0; 1000]) {
+            taken += some;
+        }
+        assert_eq!(taken, 65_000);
+    }
+
+    #[test]
+    fn whoever_gives_the_turns_hears_that_writing_failed() {
+        for steps in [[usize::MAX, usize::MAX], [10, 0]] {
+            let mut io = Slow::new(&steps, true);
+            io.breaks_after = 10;
+            let cork = Cork::new(io);
+            let two = vec![writes(&[100], &mut Vec::new(), true), writes(&[100], &mut Vec::new(), true)];
+            let failed = run(turns(&cork, two)).expect_err("broken");
+            assert_eq!(failed.kind(), io::ErrorKind::ConnectionReset);
+        }
+    }
+}

@@ -13,13 +13,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// What it is written, and when it takes more.
 #[derive(Debug)]
 pub(super) struct Slow {
-    /// One a call, over and over: so many bytes, or with 0 none yet. Of a flush only the 0 counts.
+    /// One a write, over and over: so many bytes, or with 0 none yet.
     steps: Vec<usize>,
     step: usize,
     vectored: bool,
     /// It breaks after so many bytes.
     pub(super) breaks_after: usize,
     pub(super) written: Vec<u8>,
+    /// Whether the last flush did nothing, as every other one does if some writes do nothing.
+    held: bool,
     /// So much of it has been flushed.
     pub(super) flushed: usize,
     /// Writes that took something.
@@ -34,6 +36,7 @@ impl Slow {
             vectored,
             breaks_after: usize::MAX,
             written: Vec::new(),
+            held: false,
             flushed: 0,
             writes: 0,
         }
@@ -85,10 +88,13 @@ impl AsyncWrite for Slow {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.next(cx).map(|_| {
-            self.flushed = self.written.len();
-            Ok(())
-        })
+        self.held = !self.held && self.steps.contains(&0);
+        if self.held {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.flushed = self.written.len();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
