@@ -125,3 +125,20 @@ async fn a_truncated_answer_never_gets_its_last_chunk() {
     drop(upstream);
     assert_eq!(caller.rest_text().await, "short\r\n");
 }
+
+#[tokio::test]
+async fn an_answer_that_ends_in_a_reset_of_its_connection_is_not_whole() {
+    let wire = Wire::listen().await;
+    let proxy = wire.daemon().await;
+    let mut caller = proxy.ask("GET /v1/jobs HTTP/1.1").await;
+    let tcp = wire.accept_tcp().await;
+    // Closing it is a reset.
+    tcp.set_zero_linger().expect("set");
+    let mut upstream = Talk::over(tcp);
+    upstream.head().await;
+    upstream.say("HTTP/1.1 200 OK\r\n\r\nhalf").await;
+    caller.head().await;
+    assert_eq!(caller.until(b"half").await, b"4\r\nhalf");
+    drop(upstream);
+    assert_eq!(caller.rest_text().await, "\r\n", "no last chunk");
+}

@@ -4,6 +4,8 @@
 //! * `fields`: headers, both ways
 //! * `answers`: statuses, lengths, codings, as upstream sent them
 //! * `streaming`: nothing is held back, and what happens when one side stops
+//! * `early`: answers that come before the request has been sent
+//! * `goodbyes`: how connections to upstream end, over TLS
 //! * `malformed`: upstreams that speak badly
 //! * `retries`: what is sent again, and what never is
 //! * `spare`: the connection that is kept ready
@@ -11,8 +13,10 @@
 //! * `limits`: one request too many
 
 mod answers;
+mod early;
 mod failures;
 mod fields;
+mod goodbyes;
 mod limits;
 mod malformed;
 mod retries;

@@ -109,6 +109,12 @@ impl Talk {
         show(&self.rest().await)
     }
 
+    /// Whether the other side says no more and ends properly, which over TLS takes a goodbye.
+    pub(crate) async fn ends_properly(&mut self) -> bool {
+        let mut byte = [0; 1];
+        self.buffer.is_empty() && matches!(soon(self.io.read(&mut byte)).await, Ok(0))
+    }
+
     /// Whether nothing has come so far.
     pub(crate) async fn heard_nothing(&mut self) -> bool {
         let mut chunk = [0; 1];
