@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use airbyte_proxy::clock::Clock;
 use http::StatusCode;
 
 use super::{OK, echo, served_once};
 use crate::harness::daemon::{Daemon, daemon, start};
 use crate::harness::talk::{Talk, show};
+use crate::harness::tls;
 use crate::harness::upstream::{Speaks, Upstream};
 use crate::harness::wire::Wire;
 
@@ -132,6 +134,43 @@ async fn a_post_goes_out_on_a_new_connection_when_the_idle_one_has_been_closed()
     let mut upstream = wire.accept().await;
     upstream.head().await;
     assert_eq!(show(&upstream.exactly(2).await), "{}");
+    upstream.say(OK).await;
+    assert_eq!(caller.head().await.first_line(), "HTTP/1.1 200 OK");
+}
+
+/// Answers a request for a token with one that lives for `seconds`.
+async fn grant(endpoint: &mut Talk, token: &str, seconds: u32) {
+    let body = format!(r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":{seconds}}}"#);
+    endpoint.say(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_upstream_closes_while_a_token_is_waited_for_is_not_used() {
+    let (wire, tokens) = (Wire::listen_tls().await, Wire::listen().await);
+    let (clock, hand) = Clock::manual();
+    let mut settings = wire.settings();
+    settings.clock = clock;
+    settings.mint.url = tokens.settings().upstream.api_url;
+    let proxy = start(settings).await;
+    let mut endpoint = tokens.accept().await;
+    endpoint.head().await;
+    grant(&mut endpoint, "first", 8).await;
+    proxy.tokens.acquire().await.expect("the first token");
+    let mut caller = proxy.ask("POST /v1/x HTTP/1.1\r\ncontent-length: 2").await;
+    caller.say("{}").await;
+    let tcp = wire.accept_tcp().await;
+    proxy.heard().await;
+    // The token dies while the connection is made.
+    hand.advance(Duration::from_secs(9));
+    let mut endpoint = tokens.accept().await;
+    endpoint.head().await;
+    let mut upstream = Wire::handshake(tcp, &tls::server(false)).await.expect("a handshake");
+    upstream.finish().await;
+    grant(&mut endpoint, "second", 86_400).await;
+    assert_eq!(upstream.rest().await, b"", "not even its head");
+    let mut upstream = wire.accept_tls().await;
+    assert_eq!(upstream.head().await.first_line(), "POST /v1/x HTTP/1.1");
+    assert_eq!(upstream.exactly(2).await, b"{}");
     upstream.say(OK).await;
     assert_eq!(caller.head().await.first_line(), "HTTP/1.1 200 OK");
 }
