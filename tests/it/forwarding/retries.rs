@@ -165,7 +165,10 @@ async fn a_connection_that_upstream_closes_while_a_token_is_waited_for_is_not_us
     let mut endpoint = tokens.accept().await;
     endpoint.head().await;
     let mut upstream = Wire::handshake(tcp, &tls::server(false)).await.expect("a handshake");
+    // The request's worker has had a turn: it has its connection in hand, and waits for the token.
+    proxy.get("/-/live").await;
     upstream.finish().await;
+    proxy.get("/-/live").await;
     grant(&mut endpoint, "second", 86_400).await;
     assert_eq!(upstream.rest().await, b"", "not even its head");
     let mut upstream = wire.accept_tls().await;
