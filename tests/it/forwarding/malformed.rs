@@ -130,7 +130,7 @@ async fn a_truncated_answer_never_gets_its_last_chunk() {
 async fn an_answer_that_ends_in_a_reset_of_its_connection_is_not_whole() {
     let wire = Wire::listen().await;
     let proxy = wire.daemon().await;
-    let mut caller = proxy.ask("GET /v1/jobs HTTP/1.1").await;
+    let mut caller = proxy.ask("GET /v1/jobs HTTP/1.1\r\nconnection: close").await;
     let tcp = wire.accept_tcp().await;
     // Closing it is a reset.
     tcp.set_zero_linger().expect("set");
