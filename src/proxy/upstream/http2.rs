@@ -42,7 +42,7 @@ const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 128;
 /// Of one upload, until upstream takes more.
 const MAX_SEND_BUFFER: usize = 1024 * 1024;
 /// Of one upload, before it asks whether there is room: a stream has none until its connection has had a turn, and small
-/// content should go out with the head.
+/// content should go out with the head. A request that is refused then can only be sent again if this much was kept.
 const UNASKED: usize = 16 * 1024;
 /// How long an upload waits for upstream to take more of it.
 const NO_ROOM: Duration = Duration::from_secs(600);

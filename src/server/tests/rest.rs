@@ -287,6 +287,24 @@ async fn an_answer_that_is_taken_slowly_is_taken_whole_before_its_client_rests()
 }
 
 #[tokio::test(start_paused = true)]
+async fn requests_that_come_while_another_is_answered_are_next_whatever_their_length() {
+    let (stage, actor) = Stage::new();
+    let mut connection = Connection::new(actor);
+    connection.client.get("/halves").await;
+    connection.client.until("first \r\n").await;
+    connection.client.get("/").await;
+    connection.client.get(&format!("/?{}", "x".repeat(5000))).await;
+    connection.client.get("/").await;
+    sleep(5 * SECOND).await;
+    stage.open();
+    connection.client.until("second\r\n0\r\n\r\n").await;
+    for _ in 0..3 {
+        connection.client.until("ok").await;
+    }
+    assert!(connection.rests().await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_last_piece_of_an_answer_is_taken_before_its_client_rests() {
     let (stage, actor) = Stage::new();
     let mut connection = Connection::with(actor, &config(), 8);

@@ -20,11 +20,13 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, Response, StatusCode};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 use tokio::task::{AbortHandle, unconstrained};
+use tokio::time::timeout;
 
 pub(super) use self::content::Content;
 use self::head::{Framing, Head};
@@ -37,6 +39,8 @@ use crate::clock::Stopwatch;
 
 /// All interim answers (1xx) to one request together.
 const MOST_INTERIM: usize = 1024 * 1024;
+/// How long upstream may take to hear that no more of a broken upload comes.
+const GOODBYE: Duration = Duration::from_secs(10);
 /// What is read at once of a head and what comes with it: a full record of TLS.
 const ROOM: usize = 16 * 1024;
 
@@ -215,7 +219,7 @@ fn go_on(mut upload: Upload, io: Stream) -> (tokio::io::ReadHalf<Stream>, AbortH
     let rest = tokio::spawn(async move {
         // What becomes of it, the answer tells. Upstream must not wait for what does not come.
         if poll_fn(|cx| upload.poll(&mut writes, cx)).await.is_err() {
-            let _ = writes.shutdown().await;
+            let _ = timeout(GOODBYE, writes.shutdown()).await;
         }
     });
     (reads, rest.abort_handle())
