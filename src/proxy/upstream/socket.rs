@@ -1,10 +1,11 @@
 //! A connection that hears out a peer that has stopped to listen.
 //!
 //! A server that refuses an upload may answer and close without reading the rest. Our next write then fails, while its
-//! answer lies unread in our receive buffer (RFC 9112 §9.5 and §9.6). The HTTP library would take the failed write for
-//! the end of everything; so writes seem to succeed from then on, and what upstream has said decides.
+//! answer lies unread in our receive buffer (RFC 9112 §9.5 and §9.6). Taken for what it is, the failed write would be the
+//! end of everything; so writes seem to succeed from then on, and what upstream has said decides.
 //!
-//! It also reads ahead, and counts what the peer says. The TLS library asks for 4 KiB at a time, so that a full record takes five calls of the kernel.
+//! It also reads ahead, and counts what the peer says. The TLS library asks for 4 KiB at a time, so that a full record
+//! takes five calls of the kernel.
 
 use std::cell::RefCell;
 use std::fmt;
