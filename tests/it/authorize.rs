@@ -203,9 +203,7 @@ async fn mints(endpoint: &mut Talk, n: usize) {
 }
 
 async fn answer_mint(endpoint: &mut Talk, n: usize, lifetime: u32) {
-    let body =
-        format!(r#"{{"access_token":"upstream-token-{n}","token_type":"Bearer","expires_in":{lifetime}}}"#);
-    endpoint.say(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await;
+    endpoint.grant(&format!("upstream-token-{n}"), lifetime).await;
 }
 
 #[tokio::test]

@@ -24,8 +24,8 @@ use tokio::time::{sleep, timeout};
 
 use super::connection::Failed;
 use super::cork::Cork;
-use super::says_its_length;
 use super::socket::Heard;
+use super::{NO_ROOM, says_its_length};
 use crate::clock::Stopwatch;
 use crate::proxy::idle::IdleTimer;
 use crate::proxy::replay::Attempt;
@@ -44,8 +44,6 @@ const MAX_SEND_BUFFER: usize = 1024 * 1024;
 /// Of one upload, before it asks whether there is room: a stream has none until its connection has had a turn, and small
 /// content should go out with the head. A request that is refused then can only be sent again if this much was kept.
 const UNASKED: usize = 16 * 1024;
-/// How long an upload waits for upstream to take more of it.
-const NO_ROOM: Duration = Duration::from_secs(600);
 
 /// A connection: clones are the same one.
 #[derive(Debug, Clone)]

@@ -129,6 +129,8 @@ pub(crate) struct Outgoing {
     pub(crate) body: Source,
 }
 
+/// How long an upload waits for upstream to take more of it.
+const NO_ROOM: Duration = Duration::from_secs(600);
 /// Attempts that may be made while nothing has been processed.
 const MAX_ATTEMPTS: u32 = 3;
 

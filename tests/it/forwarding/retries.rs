@@ -138,12 +138,6 @@ async fn a_post_goes_out_on_a_new_connection_when_the_idle_one_has_been_closed()
     assert_eq!(caller.head().await.first_line(), "HTTP/1.1 200 OK");
 }
 
-/// Answers a request for a token with one that lives for `seconds`.
-async fn grant(endpoint: &mut Talk, token: &str, seconds: u32) {
-    let body = format!(r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":{seconds}}}"#);
-    endpoint.say(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await;
-}
-
 #[tokio::test]
 async fn a_connection_that_upstream_closes_while_a_token_is_waited_for_is_not_used() {
     let (wire, tokens) = (Wire::listen_tls().await, Wire::listen().await);
@@ -154,7 +148,7 @@ async fn a_connection_that_upstream_closes_while_a_token_is_waited_for_is_not_us
     let proxy = start(settings).await;
     let mut endpoint = tokens.accept().await;
     endpoint.head().await;
-    grant(&mut endpoint, "first", 8).await;
+    endpoint.grant("first", 8).await;
     proxy.tokens.acquire().await.expect("the first token");
     let mut caller = proxy.ask("POST /v1/x HTTP/1.1\r\ncontent-length: 2").await;
     caller.say("{}").await;
@@ -169,7 +163,7 @@ async fn a_connection_that_upstream_closes_while_a_token_is_waited_for_is_not_us
     proxy.get("/-/live").await;
     upstream.finish().await;
     proxy.get("/-/live").await;
-    grant(&mut endpoint, "second", 86_400).await;
+    endpoint.grant("second", 86_400).await;
     assert_eq!(upstream.rest().await, b"", "not even its head");
     let mut upstream = wire.accept_tls().await;
     assert_eq!(upstream.head().await.first_line(), "POST /v1/x HTTP/1.1");

@@ -104,8 +104,7 @@ async fn a_client_is_told_to_continue_only_when_token_and_connection_are_there()
     mint.head().await;
     let mut caller = proxy.ask(EXPECT).await;
     assert!(caller.heard_nothing().await && !wire.somebody_waits().await, "there is no token");
-    let body = r#"{"access_token":"t","token_type":"Bearer","expires_in":900}"#;
-    mint.say(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await;
+    mint.grant("t", 900).await;
     let tcp = wire.accept_tcp().await;
     assert!(caller.heard_nothing().await, "there is no connection");
     let mut upstream = Wire::handshake(tcp, &tls::server(false)).await.expect("a handshake");

@@ -44,6 +44,12 @@ impl Talk {
         self.try_say(bytes).await.expect("written");
     }
 
+    /// Answers a request for a token with one that lives for so many seconds.
+    pub(crate) async fn grant(&mut self, token: &str, seconds: u32) {
+        let body = format!(r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":{seconds}}}"#);
+        self.say(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await;
+    }
+
     /// Says it unless the other side has left.
     pub(crate) async fn try_say(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         soon(self.io.write_all(bytes.as_ref())).await?;

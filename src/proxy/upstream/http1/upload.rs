@@ -4,13 +4,13 @@ use std::fmt::{self, Write as _};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http_body::Body;
 use tokio::io::AsyncWrite;
 use tokio_util::io::poll_write_buf;
 
+use super::super::NO_ROOM;
 use super::Error;
 use crate::proxy::idle::IdleTimer;
 use crate::proxy::replay::Attempt;
@@ -19,8 +19,6 @@ use crate::proxy::replay::Attempt;
 const COPIED: usize = 8 * 1024;
 /// So much is collected before it is written.
 const MOST_COLLECTED: usize = 16 * 1024;
-/// How long an upload waits for upstream to take more of it.
-const NO_ROOM: Duration = Duration::from_secs(600);
 
 /// What is yet to be written of a request.
 pub(super) struct Upload<B = Attempt> {
