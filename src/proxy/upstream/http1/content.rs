@@ -162,9 +162,6 @@ impl Body for Content {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
         loop {
-            if let Left::Nothing = this.left {
-                return Poll::Ready(None);
-            }
             if let Some(content) = this.take()? {
                 return Poll::Ready(Some(Ok(Frame::data(content))));
             }
