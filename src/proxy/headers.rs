@@ -155,15 +155,28 @@ pub(super) fn for_upstream(mut headers: HeaderMap, via: &HeaderValue, mut id: He
     kept
 }
 
-/// The fields of a response to the caller.
-pub(super) fn for_caller(headers: HeaderMap) -> HeaderMap {
-    let mut kept = filtered(headers, is_dropped_from_response);
-    // Four here, the id of the request, and one of `Vary` or `Connection`.
-    kept.reserve(6);
+/// The fields of a response to the caller. Those of its request are `spent`.
+pub(super) fn for_caller(headers: HeaderMap, spent: HeaderMap) -> HeaderMap {
+    let mut kept = with_room(filtered(headers, is_dropped_from_response), spent);
     protect(&mut kept);
     // The caller's request had no Authorization, so RFC 9111 §3.5 no longer keeps shared caches away.
     kept.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
     kept
+}
+
+/// `fields` with room for ours. A map that grows is copied; here one of the right size is about to be thrown away, which the
+/// HTTP library then uses for the next request of the connection.
+fn with_room(fields: HeaderMap, spent: HeaderMap) -> HeaderMap {
+    // Four of `for_caller`, the id of the request, and one of `Vary` or `Connection`.
+    const OURS: usize = 6;
+    if fields.capacity().saturating_sub(fields.keys_len()) >= OURS {
+        return fields;
+    }
+    let mut roomy = spent;
+    roomy.clear();
+    roomy.reserve(fields.keys_len() + OURS);
+    roomy.extend(fields);
+    roomy
 }
 
 /// Whether the request has already been through this process (RFC 9110 §7.6.3).
@@ -193,6 +206,11 @@ mod tests {
         for_upstream(map(lines), &HeaderValue::from_static("1.1 me"), HeaderValue::from_static("id"))
     }
 
+    /// The fields of the request are of no consequence.
+    fn answered(lines: &[(&str, &str)]) -> HeaderMap {
+        for_caller(map(lines), sent(&[("x-of-the-request", "1"), ("etag", "2"), ("etag", "3")]))
+    }
+
     #[test]
     fn fields_named_by_connection_are_dropped_in_both_directions() {
         let lines = [
@@ -202,7 +220,7 @@ mod tests {
             ("x-bar", "2"),
             ("x-baz", "3"),
         ];
-        for kept in [sent(&lines), for_caller(map(&lines))] {
+        for kept in [sent(&lines), answered(&lines)] {
             assert!(
                 !kept.contains_key("x-foo")
                     && !kept.contains_key("x-bar")
@@ -317,6 +335,23 @@ mod tests {
     }
 
     #[test]
+    fn nothing_of_the_request_gets_into_its_answer_and_nothing_of_the_answer_is_lost() {
+        for (fields, names) in (0..30).flat_map(|fields| [(fields, 1), (fields, 4), (fields, 20)]) {
+            let lines: Vec<_> = (0..fields).map(|n| (format!("x-{}", n % names), n.to_string())).collect();
+            let lines: Vec<_> = lines.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let expected = map(&lines);
+            let kept = answered(&lines);
+            for name in expected.keys() {
+                assert!(kept.get_all(name).iter().eq(expected.get_all(name)), "{name} of {fields}");
+            }
+            let ours = kept.keys().filter(|name| !expected.contains_key(*name));
+            let ours: Vec<_> = ours.map(HeaderName::as_str).collect();
+            let protection: Vec<_> = answered(&[]).keys().map(ToString::to_string).collect();
+            assert_eq!(ours, protection, "{fields}");
+        }
+    }
+
+    #[test]
     fn responses_cannot_act_on_the_callers_browser() {
         for name in [
             "set-cookie",
@@ -327,18 +362,15 @@ mod tests {
             "proxy-authenticate",
             "keep-alive",
         ] {
-            assert!(!for_caller(map(&[(name, "x")])).contains_key(name), "{name}");
+            assert!(!answered(&[(name, "x")]).contains_key(name), "{name}");
         }
-        let kept = for_caller(map(&[
-            ("www-authenticate", "Bearer"),
-            ("etag", "\"x\""),
-            ("cache-control", "max-age=1"),
-        ]));
+        let kept =
+            answered(&[("www-authenticate", "Bearer"), ("etag", "\"x\""), ("cache-control", "max-age=1")]);
         assert_eq!(
             (&kept["www-authenticate"], &kept["cache-control"]),
             (&"Bearer".parse().expect("v"), &"max-age=1".parse().expect("v"))
         );
-        assert_eq!(for_caller(HeaderMap::new())["cache-control"], "private");
+        assert_eq!(answered(&[])["cache-control"], "private");
     }
 
     proptest! {

@@ -321,7 +321,8 @@ impl Proxy {
                 answered.response
             }
         };
-        let mut response = received(answer);
+        // Nobody asks upstream again.
+        let mut response = received(answer, std::mem::take(&mut request.headers));
         lists.mend_locations(response.headers_mut(), origin.url(), here);
         match asked {
             Asked::Page(page) => Box::pin(lists.mend(response, page, here)).await,
@@ -394,9 +395,10 @@ impl Handler for Proxy {
     }
 }
 
-fn received(mut response: Response<upstream::Relay>) -> Response<upstream::Relay> {
+/// `spent` are the fields of its request.
+fn received(mut response: Response<upstream::Relay>, spent: HeaderMap) -> Response<upstream::Relay> {
     let headers = std::mem::take(response.headers_mut());
-    *response.headers_mut() = headers::for_caller(headers);
+    *response.headers_mut() = headers::for_caller(headers, spent);
     *response.version_mut() = http::Version::HTTP_11;
     response
 }

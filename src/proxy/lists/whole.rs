@@ -42,7 +42,7 @@ pub(super) async fn begin(
         return Ok(Begun::Refused(answered.response));
     }
     let (head, relay) = answered.response.into_parts();
-    let mut told = headers::for_caller(head.headers.clone());
+    let mut told = headers::for_caller(head.headers.clone(), HeaderMap::new());
     let first = pages.read(head, relay).await.map_err(PageError::into_problem)?;
     drop(slot);
     describe(&mut told, asked);
