@@ -93,7 +93,7 @@ fn prepare(options: Options) -> Result<Bench> {
     Ok(Bench { options, proxies, folder, cores: system::cores(), files })
 }
 
-/// Builds what is shipped, unless there is one already.
+/// Builds it with the profile named, unless it is one that is there.
 fn binary(which: &str) -> Result<PathBuf> {
     if !["dist", "release", "dev"].contains(&which) {
         return Ok(std::fs::canonicalize(which).map_err(|error| format!("{which}: {error}"))?);
