@@ -95,7 +95,7 @@ fn source(simulator: &Simulator) -> Source {
 
 fn banner(name: Option<&str>, addresses: &[Listen], token_lifetime: Duration) -> String {
     let named = name.map(|name| format!(" \"{name}\"")).unwrap_or_default();
-    let address = addresses.first().map_or(String::new(), ToString::to_string);
+    let address = addresses.first().map_or(String::new(), reached_at);
     let curl = match addresses.first() {
         Some(Listen::Unix(path)) => {
             format!("curl --unix-socket '{}' http://localhost/v1/workspaces", path.display())
@@ -110,4 +110,33 @@ fn banner(name: Option<&str>, addresses: &[Listen], token_lifetime: Duration) ->
          Tokens live {} s here, and are renewed while you watch. Ctrl-C ends it.\n",
         token_lifetime.as_secs()
     )
+}
+
+/// As somebody on this machine asks for it. The address that stands for all of them is no name that the guard knows.
+fn reached_at(listen: &Listen) -> String {
+    match listen {
+        Listen::Tcp(address) if address.ip().is_unspecified() => {
+            format!("http://localhost:{}", address.port())
+        }
+        listen => listen.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_banner_says_to_type_is_answered() {
+        for (listens, url) in [
+            ("127.0.0.1:8484", "http://127.0.0.1:8484"),
+            ("0.0.0.0:8484", "http://localhost:8484"),
+            ("[::]:8485", "http://localhost:8485"),
+        ] {
+            let addresses = [Listen::Tcp(listens.parse().expect("an address"))];
+            let banner = banner(None, &addresses, Duration::from_secs(30));
+            assert!(banner.contains(&format!("curl {url}/v1/workspaces\n")), "{banner}");
+            assert!(banner.contains(&format!("in front of it at {url}\n")), "{banner}");
+        }
+    }
 }
