@@ -163,9 +163,8 @@ async fn a_body_of_any_size_is_sent_again_while_nothing_of_it_was_sent() {
 async fn an_upload_that_goes_on_while_a_token_is_awaited_is_sent_again_from_its_beginning() {
     let (wire, mint) = (Wire::listen().await, Wire::listen().await);
     let (clock, hand) = Clock::manual();
-    let mut settings = wire.settings();
+    let mut settings = wire.settings_minting_at(&mint);
     settings.clock = clock;
-    settings.mint.url = mint.settings().upstream.api_url;
     let proxy = start(settings).await;
     mints(&mut mint.accept().await, 1).await;
     proxy.tokens.acquire().await.expect("the first token");
@@ -211,9 +210,8 @@ async fn a_token_that_dies_while_a_connection_is_made_is_not_sent() {
     for next in [true, false] {
         let (wire, mint) = (Wire::listen_tls().await, Wire::listen().await);
         let (clock, hand) = Clock::manual();
-        let mut settings = wire.settings();
+        let mut settings = wire.settings_minting_at(&mint);
         settings.clock = clock;
-        settings.mint.url = mint.settings().upstream.api_url;
         let proxy = start(settings).await;
         let mut endpoint = mint.accept().await;
         endpoint.head().await;

@@ -142,9 +142,8 @@ async fn a_post_goes_out_on_a_new_connection_when_the_idle_one_has_been_closed()
 async fn a_connection_that_upstream_closes_while_a_token_is_waited_for_is_not_used() {
     let (wire, tokens) = (Wire::listen_tls().await, Wire::listen().await);
     let (clock, hand) = Clock::manual();
-    let mut settings = wire.settings();
+    let mut settings = wire.settings_minting_at(&tokens);
     settings.clock = clock;
-    settings.mint.url = tokens.settings().upstream.api_url;
     let proxy = start(settings).await;
     let mut endpoint = tokens.accept().await;
     endpoint.head().await;

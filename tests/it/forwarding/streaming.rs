@@ -97,8 +97,7 @@ const EXPECT: &str = "POST /v1/sources HTTP/1.1\r\nexpect: 100-continue\r\nconte
 async fn a_client_is_told_to_continue_only_when_token_and_connection_are_there() {
     let wire = Wire::listen_tls().await;
     let tokens = Wire::listen().await;
-    let mut settings = wire.settings();
-    settings.mint.url = tokens.settings().upstream.api_url;
+    let settings = wire.settings_minting_at(&tokens);
     let proxy = start(settings).await;
     let mut mint = tokens.accept().await;
     mint.head().await;
@@ -121,8 +120,7 @@ async fn a_client_is_told_to_continue_only_when_token_and_connection_are_there()
 async fn without_a_token_the_answer_is_503_and_never_100() {
     let wire = Wire::listen().await;
     let tokens = Wire::listen().await;
-    let mut settings = wire.settings();
-    settings.mint.url = tokens.settings().upstream.api_url;
+    let settings = wire.settings_minting_at(&tokens);
     let proxy = start(settings).await;
     let mut mint = tokens.accept().await;
     mint.head().await;

@@ -47,6 +47,13 @@ impl Wire {
         settings
     }
 
+    /// Like [`settings`](Self::settings), with tokens from an endpoint that is in the test's hands as well.
+    pub(crate) fn settings_minting_at(&self, endpoint: &Self) -> Settings {
+        let mut settings = self.settings();
+        settings.mint.url = endpoint.settings().upstream.api_url;
+        settings
+    }
+
     /// Like [`settings`](Self::settings), speaking HTTP/2 by prior knowledge.
     pub(crate) fn h2_settings(&self) -> Settings {
         let mut settings = self.settings();
